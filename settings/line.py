@@ -1,0 +1,76 @@
+"""The settings of the line's processes, from SIDELINE_* environment variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One object for every process of the line; a worker reads the fields it needs.
+
+    Lists are separated by commas. Durations are seconds.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SIDELINE_", frozen=True, extra="ignore")
+
+    # Where the servers are. `sideline up` fills these in for the processes it starts.
+    kafka_bootstrap: str = "127.0.0.1:29092"
+    redis_decisions_url: str = "redis://127.0.0.1:29379/0"
+    redis_gallery_url: str = "redis://127.0.0.1:29380/0"
+    triton_url: str = "127.0.0.1:29001"  # host:port of Triton's gRPC endpoint
+    store_id: str = Field(default="", description="Pinned by `sideline init`; a worker refuses any other store.")
+
+    # Pictures
+    image_roots: Annotated[list[Path], NoDecode] = Field(default_factory=list)
+    s3_buckets: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    s3_endpoint: str = ""  # empty: the provider's own
+    picture_processes: int = Field(default=1, ge=1, le=64)
+    picture_timeout_s: float = Field(default=5.0, gt=0)
+    picture_memory_mib: int = Field(default=1024, ge=256)
+
+    # Time limits
+    decide_within_s: float = Field(default=3.0, gt=0)
+    scan_wait_s: float = Field(default=0.4, ge=0)  # how long a capture waits for a scan that has not come
+    scan_window_s: float = Field(default=30.0, gt=0)  # a scan further away than this is of another unit
+    retention_s: float = Field(default=24 * 3600.0, gt=0)  # R: captures stay on their topic this long
+    horizon_s: float = Field(default=48 * 3600.0, gt=0)  # H: outcomes stay on record this long
+    verdict_timeout_s: float = Field(default=8 * 3600.0, gt=0)
+
+    # The window of captures in work, per inspector
+    window: int = Field(default=32, ge=1)
+    partition_window: int = Field(default=16, ge=1)
+    run_past_head: int = Field(default=128, ge=1)  # how many finished events may wait behind an unfinished head
+
+    # Kafka membership
+    session_timeout_s: float = Field(default=6.0, ge=1.0)
+    data_dir: Path = Path(".sideline/faust")
+    worker_name: str = "worker"  # distinct per process: names its data folder, its logs and its metrics
+    partitions: int = Field(default=4, ge=1)
+
+    # Health
+    health_host: str = "127.0.0.1"
+    health_port: int = Field(default=0, ge=0, le=65535)  # 0: any free port, written to the log
+    log_format: Literal["json", "text"] = "json"
+    log_level: str = "INFO"
+
+    # For trying things out; never set in production.
+    score_offset: int = Field(default=0, description="Added to every fused score, micro-log-odds (SCENARIO=flood).")
+
+    @field_validator("image_roots", "s3_buckets", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part for part in value.split(",") if part] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _horizons(self) -> Settings:
+        if self.retention_s >= self.horizon_s:
+            raise ValueError("SIDELINE_RETENTION_S must be below SIDELINE_HORIZON_S: else a capture still on its topic "
+                             "could outlive its outcome and be decided twice")
+        if self.verdict_timeout_s >= self.horizon_s:
+            raise ValueError("SIDELINE_VERDICT_TIMEOUT_S must be below SIDELINE_HORIZON_S: else a verdict could come "
+                             "for an outcome that is no longer on record")
+        return self
