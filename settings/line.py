@@ -68,9 +68,13 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _horizons(self) -> Settings:
         if self.retention_s >= self.horizon_s:
-            raise ValueError("SIDELINE_RETENTION_S must be below SIDELINE_HORIZON_S: else a capture still on its topic "
-                             "could outlive its outcome and be decided twice")
+            raise ValueError(
+                "SIDELINE_RETENTION_S must be below SIDELINE_HORIZON_S: else a capture still on its topic "
+                "could outlive its outcome and be decided twice"
+            )
         if self.verdict_timeout_s >= self.horizon_s:
-            raise ValueError("SIDELINE_VERDICT_TIMEOUT_S must be below SIDELINE_HORIZON_S: else a verdict could come "
-                             "for an outcome that is no longer on record")
+            raise ValueError(
+                "SIDELINE_VERDICT_TIMEOUT_S must be below SIDELINE_HORIZON_S: else a verdict could come "
+                "for an outcome that is no longer on record"
+            )
         return self

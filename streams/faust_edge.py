@@ -1,0 +1,128 @@
+"""The one place that touches Faust's inside, and the list of what it touches.
+
+Pinned by tests/contract/test_faust_edge.py, so that an upgrade that moves any of it fails there and not on a line:
+
+- `App.transport` can be set; `Transport.Consumer` names the consumer class;
+- `Consumer.on_partitions_revoked(revoked)` is called before acks of the partitions are forgotten, and forgets them;
+- `Consumer.commit()` commits what is acked; `App.consumer_generation_id` and `ConsumerMessage.generation_id`;
+- `App._consumer` is None until the app has one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, cast
+
+import faust
+import structlog
+from faust.transport.drivers.aiokafka import Consumer, Transport
+from faust.types import TP
+
+from settings.line import Settings
+from streams.delivery import Delivery
+from telemetry.metrics import METRICS
+
+DRAIN_LIMIT_S: Final = 2.0
+COMMIT_LIMIT_S: Final = 1.0
+Deliver = Callable[[Delivery, Callable[[], object]], Awaitable[None]]
+Revoke = Callable[[Sequence[tuple[str, int]]], Awaitable[None]]
+log = structlog.get_logger(__name__)
+
+
+class _App(faust.App):
+    """A Faust app that knows how its worker gives up partitions."""
+
+    revoke: Revoke
+
+
+class _Consumer(Consumer):
+    """Faust's consumer, except that work in flight is finished or dropped *before* the acks are forgotten."""
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Stop admission, let the worker drain, commit what it acknowledged, then let Faust go on."""
+        started = time.monotonic()
+        self.stop_flow()
+        METRICS.revoked.inc()
+        METRICS.partitions.set(0)
+        await cast(_App, self.app).revoke([(tp.topic, tp.partition) for tp in revoked])
+        await _commit(self)
+        log.info("partitions revoked", count=len(revoked), took_s=round(time.monotonic() - started, 2))
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Report what this process holds now."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        METRICS.partitions.set(len(assigned))
+        log.info("partitions assigned", count=len(assigned), generation=generation_id)
+
+
+class _Transport(Transport):
+    """Faust's Kafka transport with our consumer."""
+
+    Consumer = _Consumer
+
+
+async def _commit(consumer: Any) -> None:  # noqa: ANN401 - Faust ships no types
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(COMMIT_LIMIT_S):
+            await consumer.commit()
+
+
+def build(settings: Settings, *, group: str, topics: Sequence[str], deliver: Deliver, revoke: Revoke) -> faust.App:
+    """Make the Faust app of one worker: one agent over raw bytes of all its topics, nothing acknowledged by itself."""
+    app = _App(
+        group,
+        broker=[f"kafka://{address}" for address in settings.kafka_bootstrap.split(",")],
+        broker_client_id=f"{group}-{settings.worker_name}",
+        datadir=settings.data_dir / settings.worker_name,
+        store="memory://",
+        key_serializer="raw",
+        value_serializer="raw",
+        autodiscover=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        web_enabled=False,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=256,
+        broker_commit_interval=0.5,
+        broker_commit_every=500,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.session_timeout_s / 3,
+        broker_request_timeout=max(20.0, settings.session_timeout_s),
+        broker_max_poll_interval=6 * 3600.0,  # back-pressure must not mean leaving the group
+        consumer_auto_offset_reset="earliest",
+        worker_redirect_stdouts=False,
+    )
+    app.revoke = revoke
+    app.transport = _Transport(app.conf.broker_consumer, app)
+
+    async def take(stream: Any) -> None:  # noqa: ANN401 - Faust ships no types
+        async for event in stream.noack().events():
+            message = event.message
+            if message.generation_id != app.consumer_generation_id:
+                continue  # of partitions that were taken away meanwhile; Kafka delivers it again
+            await deliver(
+                Delivery(
+                    topic=message.topic,
+                    partition=message.partition,
+                    offset=message.offset,
+                    key=message.key,
+                    value=message.value,
+                    headers=tuple((name, value or b"") for name, value in message.headers or ()),
+                    append_ms=round(message.timestamp * 1000),
+                ),
+                event.ack,
+            )
+
+    app.agent(app.topic(*topics, key_type=bytes, value_type=bytes), concurrency=1, name=f"{group}.take")(take)
+    return app
+
+
+async def stop(app: faust.App) -> None:
+    """Commit what is acknowledged and leave the group. Call after the window is drained."""
+    if app._consumer is not None:  # noqa: SLF001 - listed above
+        await _commit(app.consumer)
+    await app.stop()
