@@ -20,6 +20,7 @@ class Reason(enum.StrEnum):
     ID_REUSED = "id_reused"  # the same capture id with other bytes
     TOO_OLD = "too_old"
     FROM_THE_FUTURE = "from_the_future"  # the id's own time is ahead of the store's clock
+    DEADLINE = "deadline_out_of_range"  # decide_by so far ahead that no outcome could be kept until then
     NO_PICTURE = "no_picture"  # no RGB view among the views
     URI_REFUSED = "uri_refused"  # a scheme, root or form that is not allowed
     VIEW_MISSING = "view_missing"

@@ -134,8 +134,8 @@ class Versions(Message, frozen=True, kw_only=True):
     fusion: Text
 
 
-class Decision(Message, frozen=True, kw_only=True):
-    """The answer to one capture. Exactly one distinct value per capture exists."""
+class DecisionHead(Message, frozen=True, kw_only=True):
+    """What the inspector knows before the store decides: the first fields of a decision."""
 
     capture_id: CaptureId
     site: SiteId
@@ -147,7 +147,14 @@ class Decision(Message, frozen=True, kw_only=True):
     identity: Identity | None = None
     evidence: Evidence | None = None
     versions: Versions | None = None
-    # From here on the store's script writes.
+
+
+class Decision(DecisionHead, frozen=True, kw_only=True):
+    """The answer to one capture. Exactly one distinct value per capture exists.
+
+    The store's script writes the fields below, in this order, behind those of the head.
+    """
+
     outcome: Outcome
     action: Action
     divert: Divert = Divert.NONE
@@ -166,8 +173,8 @@ class Decision(Message, frozen=True, kw_only=True):
     decided_at: Time
 
 
-class Sidelined(Message, frozen=True, kw_only=True):
-    """A unit to send to a person, and why. One for every divert, none for anything else."""
+class SidelinedHead(Message, frozen=True, kw_only=True):
+    """What the inspector knows of a unit before the store decides whether it is sidelined."""
 
     capture_id: CaptureId
     site: SiteId
@@ -178,7 +185,14 @@ class Sidelined(Message, frozen=True, kw_only=True):
     views: list[str] = []
     kinds: list[DamageKind] = []
     severity: Severity = Severity.UNKNOWN
-    # From here on the store's script writes.
+
+
+class Sidelined(SidelinedHead, frozen=True, kw_only=True):
+    """A unit to send to a person, and why. One for every divert, none for anything else.
+
+    The store's script writes the fields below, in this order, behind those of the head.
+    """
+
     divert: Divert
     seq: int | None = None
     score: int | None = None

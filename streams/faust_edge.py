@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 
 import faust
 import structlog
+from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP
 
@@ -32,7 +33,7 @@ Revoke = Callable[[Sequence[tuple[str, int]]], Awaitable[None]]
 log = structlog.get_logger(__name__)
 
 
-class _App(faust.App):
+class App(faust.App):
     """A Faust app that knows how its worker gives up partitions."""
 
     revoke: Revoke
@@ -47,7 +48,7 @@ class _Consumer(Consumer):
         self.stop_flow()
         METRICS.revoked.inc()
         METRICS.partitions.set(0)
-        await cast(_App, self.app).revoke([(tp.topic, tp.partition) for tp in revoked])
+        await cast(App, self.app).revoke([(tp.topic, tp.partition) for tp in revoked])
         await _commit(self)
         log.info("partitions revoked", count=len(revoked), took_s=round(time.monotonic() - started, 2))
         await super().on_partitions_revoked(revoked)
@@ -71,9 +72,9 @@ async def _commit(consumer: Any) -> None:  # noqa: ANN401 - Faust ships no types
             await consumer.commit()
 
 
-def build(settings: Settings, *, group: str, topics: Sequence[str], deliver: Deliver, revoke: Revoke) -> faust.App:
+def build(settings: Settings, *, group: str, topics: Sequence[str], deliver: Deliver, revoke: Revoke) -> App:
     """Make the Faust app of one worker: one agent over raw bytes of all its topics, nothing acknowledged by itself."""
-    app = _App(
+    app = App(
         group,
         broker=[f"kafka://{address}" for address in settings.kafka_bootstrap.split(",")],
         broker_client_id=f"{group}-{settings.worker_name}",
@@ -126,3 +127,18 @@ async def stop(app: faust.App) -> None:
     if app._consumer is not None:  # noqa: SLF001 - listed above
         await _commit(app.consumer)
     await app.stop()
+
+
+def assigned(app: faust.App) -> bool:
+    """Say whether the process holds any partition now."""
+    consumer = app._consumer  # noqa: SLF001 - listed above
+    try:
+        return consumer is not None and bool(consumer.assignment())
+    except ConsumerNotStarted:
+        return False
+
+
+async def crashed(app: faust.App) -> BaseException | None:
+    """Wait until the app stops by itself and return why."""
+    await app.wait_until_stopped()
+    return app.crash_reason
