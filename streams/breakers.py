@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -20,7 +22,19 @@ from telemetry.metrics import METRICS
 Probe = Callable[[], Awaitable[None]]
 PROBE_EVERY_S: Final = 0.25
 PROBE_LIMIT_S: Final = 3.0
+SELF: Final = "self"  # opens when too many well-formed events fail for our own reasons, closes after a rest
+SELF_REST_S: Final = 30.0
+OUTAGES_KEPT: Final = 100
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """One time a dependency was away. Unix milliseconds; `until_ms` is None while it lasts."""
+
+    dependency: str
+    since_ms: int
+    until_ms: int | None = None
 
 
 class Breakers:
@@ -28,8 +42,10 @@ class Breakers:
 
     def __init__(self, probes: Mapping[str, Probe]) -> None:
         """Take a probe for each dependency; a probe returns when the dependency works and raises when not."""
-        self._probes = dict(probes)
-        self._closed = {name: asyncio.Event() for name in probes}
+        self._probes = {**probes, SELF: self._rest}
+        self._closed = {name: asyncio.Event() for name in self._probes}
+        self._outages: deque[Outage] = deque(maxlen=OUTAGES_KEPT)
+        self._rest_since: float | None = None
         self._probing: dict[str, asyncio.Task[None]] = {}
         for name, event in self._closed.items():
             event.set()
@@ -59,8 +75,25 @@ class Breakers:
         while waiting := [event for event in self._closed.values() if not event.is_set()]:
             await waiting[0].wait()
 
+    def away_between(self, from_ms: int, to_ms: int) -> str | None:
+        """Name a dependency that was away at some time between two Unix times in milliseconds, if any was."""
+        for outage in self._outages:
+            if outage.since_ms <= to_ms and (outage.until_ms is None or outage.until_ms >= from_ms):
+                return outage.dependency
+        return None
+
+    async def _rest(self) -> None:
+        """Probe of the breaker `self`: well again after a rest, whatever was wrong."""
+        now = time.monotonic()
+        if self._rest_since is None:
+            self._rest_since = now
+        if now - self._rest_since < SELF_REST_S:
+            raise Retryable(SELF, "resting after too many failures of our own")
+        self._rest_since = None
+
     async def _probe_until_well(self, name: str) -> None:
         started = time.monotonic()
+        self._outages.append(outage := Outage(name, round(time.time() * 1000)))
         last = ""
         while True:
             await asyncio.sleep(PROBE_EVERY_S)
@@ -72,6 +105,8 @@ class Breakers:
                     last = str(error)
                     log.warning("still waiting", dependency=name, error=last)
                 continue
+            with contextlib.suppress(ValueError):  # it may have been pushed out by newer ones
+                self._outages[self._outages.index(outage)] = replace(outage, until_ms=round(time.time() * 1000))
             self._closed[name].set()
             METRICS.breaker_open.labels(dependency=name).set(0)
             log.info("breaker closed", dependency=name, away_s=round(time.monotonic() - started, 1))

@@ -12,7 +12,9 @@ from streams.delivery import Delivery
 MAX_MESSAGE_CHARS: Final = 500  # attackers choose what is quoted in messages; keep the headers small
 
 
-def headers_of(delivery: Delivery, fault: Poison, *, worker: str) -> list[tuple[str, bytes]]:
+def headers_of(
+    delivery: Delivery, fault: Poison, *, worker: str, failed_at: str | None = None
+) -> list[tuple[str, bytes]]:
     """Return the headers of the dead letter for a delivery, originals first.
 
     A dead letter that is redriven and dies again carries only its newest error headers.
@@ -30,6 +32,6 @@ def headers_of(delivery: Delivery, fault: Poison, *, worker: str) -> list[tuple[
         "__connect.errors.exception.class.name": type(fault).__name__,
         "__connect.errors.exception.message": message,
         "sideline-reason": fault.reason.value,
-        "sideline-failed-at": rfc3339(datetime.now(UTC)),
+        "sideline-failed-at": failed_at or rfc3339(datetime.now(UTC)),
     }
     return [*kept, *((name, value.encode()) for name, value in added.items())]

@@ -8,8 +8,7 @@ import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,14 +19,13 @@ from pydantic import ValidationError
 from schemas.faults import Fatal, Retryable
 from settings.line import Settings
 from streams import faust_edge
-from streams.breakers import Breakers, Probe
+from streams.breakers import Breakers
 from streams.health import Health, HealthServer
-from streams.window import SELF, Burier, Handler, Limits, Window
+from streams.window import Burier, Handler, Limits, Window
 from telemetry import logs
 from telemetry.metrics import METRICS
 
 STOP_LIMIT_S: Final = 4.5  # after this the process ends whatever hangs; nothing is lost, only delivered again
-SELF_PAUSE_S: Final = 30.0  # how long admission rests after too many failures of our own
 OUTDATED_EVERY_S: Final = 2.0
 EXIT_FATAL: Final = 78  # EX_CONFIG of sysexits.h: starting again will not help until somebody mends the installation
 EXIT_RETRY: Final = 75  # EX_TEMPFAIL: a fresh start is the way on
@@ -47,7 +45,7 @@ class Job:
     topics: Sequence[str]
     handle: Handler
     bury: Burier
-    probes: Mapping[str, Probe]
+    breakers: Breakers
     limits: Limits
     head_limit_s: float  # a started event older than this, with nothing away, means the process is stuck
     observe: Callable[[], None] = lambda: None  # refreshes gauges, twice a second
@@ -127,27 +125,9 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
 
 
-async def _rested_since(started: float) -> None:
-    if time.monotonic() - started < SELF_PAUSE_S:
-        raise Retryable(SELF, "resting after too many failures of our own")
-
-
-class _Rest:
-    """The probe of the breaker `self`: well again after a rest."""
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-
-    async def probe(self) -> None:
-        if self._since is None:
-            self._since = time.monotonic()
-        await _rested_since(self._since)
-        self._since = None
-
-
 async def _work(job: Job, settings: Settings, health: Health, stopping: asyncio.Event) -> int:
     """Consume until something says stop, then stop in order."""
-    breakers = Breakers({**job.probes, SELF: _Rest().probe})
+    breakers = job.breakers
     window = Window(entity=job.entity, handle=job.handle, bury=job.bury, breakers=breakers, limits=job.limits)
     app = faust_edge.build(
         settings,

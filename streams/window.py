@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 
 from schemas.faults import Fatal, Poison, Reason, Retryable, SidelineError
-from streams.breakers import Breakers
+from streams.breakers import SELF, Breakers
 from streams.delivery import Delivery
 from streams.ledger import Entry, Ledger
 from telemetry.metrics import METRICS
@@ -35,7 +35,6 @@ MAX_PARKED_BYTES: Final = 64 * 1024 * 1024
 FAILURE_MEMORY: Final = 100  # events over which our own failures are counted
 FAILURE_RATIO: Final = 0.2
 FAILURE_LEAST: Final = 10
-SELF: Final = "self"  # the breaker that opens when too many well-formed events fail for our own reasons
 log = structlog.get_logger(__name__)
 
 

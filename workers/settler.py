@@ -1,0 +1,68 @@
+"""The settler: people's verdicts settle the tokens of sidelined units, once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from budget.store import DecisionStore
+from schemas.faults import Poison, Reason
+from schemas.messages import Disposition
+from schemas.words import Verdict
+from settings.line import Settings
+from streams.breakers import Breakers
+from streams.delivery import Delivery
+from streams.host import Job, main
+from streams.outbox import Outbox
+from streams.topics import Entity, topic
+from streams.window import Limits
+from telemetry.metrics import METRICS
+from workers.mailroom import Sites, Undertaker, check_site, read
+from workers.sites import registered_sites, sites_changed
+
+
+class Settler:
+    """Settles verdicts."""
+
+    def __init__(self, store: DecisionStore, sites: Sites) -> None:
+        """Take the decision store and who may send verdicts."""
+        self._store = store
+        self._sites = sites
+
+    async def settle(self, delivery: Delivery) -> None:
+        """Handle one verdict. Delivered twice it settles once: the store keeps which token went where."""
+        disposition = read(Disposition, delivery)
+        check_site(disposition, delivery, self._sites)
+        if disposition.verdict is Verdict.UNKNOWN:
+            raise Poison(Reason.UNKNOWN_VERDICT, "the verdict is none of damaged, sellable, wrong_item, unsure")
+        if disposition.capture_id is None and disposition.unit_id is None:
+            raise Poison(Reason.NO_SUBJECT, "the verdict names neither a capture nor a unit")
+        settlement = await self._store.settle(disposition)
+        METRICS.verdicts.labels(site=disposition.site, verdict=disposition.verdict.value, effect=settlement.state).inc()
+
+
+@contextlib.asynccontextmanager
+async def opening(settings: Settings) -> AsyncIterator[Job]:
+    """Open the store and say what the settler works on."""
+    async with contextlib.AsyncExitStack() as stack:
+        store = DecisionStore(settings.redis_decisions_url, store_id=settings.store_id)
+        stack.push_async_callback(store.close)
+        sites = await registered_sites(settings, store, Entity.DISPOSITIONS)
+        outbox = Outbox(settings.kafka_bootstrap, client_id=settings.worker_name)
+        stack.push_async_callback(outbox.close)
+        yield Job(
+            group="settler",
+            entity="disposition",
+            topics=[topic(Entity.DISPOSITIONS, site) for site in sites],
+            handle=Settler(store, sites).settle,
+            bury=Undertaker(outbox, entity="disposition", worker=settings.worker_name).bury,
+            breakers=Breakers({"redis": store.verify, "kafka": outbox.probe}),
+            # One at a time per partition: the first verdict on a unit settles, so order within a key matters.
+            limits=Limits(window=64, partition_window=1, run_past_head=64),
+            head_limit_s=30.0,
+            outdated=sites_changed(store, sites),
+        )
+
+
+if __name__ == "__main__":
+    main("settler", opening)
