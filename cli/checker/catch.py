@@ -1,0 +1,54 @@
+"""Whether damage was found, and not by luck."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import comb
+
+from cli.checker.charge import Known
+from cli.checker.findings import Finding, Rule
+from schemas.messages import Decision
+from schemas.words import Divert
+
+
+@dataclass(frozen=True, slots=True)
+class Catch:
+    """How much damage was stopped, and what chance would have stopped with as many stops."""
+
+    stops: int
+    hits: int
+    damaged: int
+    scored: int
+
+    @property
+    def by_chance(self) -> float:
+        """Hits expected from as many stops drawn at random."""
+        return self.stops * self.damaged / self.scored if self.scored else 0.0
+
+    @property
+    def luck(self) -> float:
+        """Probability that random stops hit at least as often (hypergeometric tail)."""
+        ways = comb(self.scored, self.stops)
+        most = min(self.stops, self.damaged)
+        hitting = (
+            comb(self.damaged, k) * comb(self.scored - self.damaged, self.stops - k) for k in range(self.hits, most + 1)
+        )
+        return sum(hitting) / ways
+
+
+def catch(in_sequence: Sequence[Decision], truth: Mapping[str, Known]) -> Catch:
+    """Count the stops for damage against the truth."""
+    known = [(one, truth[one.capture_id]) for one in in_sequence if one.capture_id in truth]
+    stops = [fact for one, fact in known if one.divert == Divert.DAMAGE]
+    return Catch(len(stops), sum(fact.damaged for fact in stops), sum(fact.damaged for _, fact in known), len(known))
+
+
+def check_catch(in_sequence: Sequence[Decision], truth: Mapping[str, Known]) -> list[Finding]:
+    """Damaged units were stopped, and more of them than chance would have."""
+    found = catch(in_sequence, truth)
+    if found.hits == 0:
+        return [Finding(Rule.CATCH, f"none of {found.damaged} damaged units was stopped, in {found.stops} stops")]
+    if found.hits <= found.by_chance:
+        return [Finding(Rule.CATCH, f"{found.hits} hits in {found.stops} stops; chance gives {found.by_chance:.1f}")]
+    return []

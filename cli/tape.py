@@ -1,0 +1,130 @@
+"""A site's topics read back from the beginning: what the line said, not what someone remembers having seen.
+
+The checker, the summary and `sideline explain` all start from this. Reading joins no consumer group, so it disturbs no
+worker and can be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+
+from schemas.faults import Fatal, Retryable
+from streams.delivery import Delivery
+from streams.topics import Entity, topic
+
+READ_LIMIT_S: Final = 90.0
+START_LIMIT_S: Final = 10.0
+POLL_MS: Final = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """The topics of one site, each ordered by partition and offset."""
+
+    captures: tuple[Delivery, ...] = ()
+    decisions: tuple[Delivery, ...] = ()
+    sidelined: tuple[Delivery, ...] = ()
+    dispositions: tuple[Delivery, ...] = ()
+    dead: tuple[Delivery, ...] = ()
+
+
+async def read_tape(bootstrap: str, site: str) -> Tape:
+    """Read the five topics of a site from the beginning to where they end now.
+
+    Raises:
+        Retryable: `kafka`, when the broker is away or the end was not reached in time.
+        Fatal: the site has no topics.
+    """
+    entities = (Entity.CAPTURES, Entity.DECISIONS, Entity.SIDELINED, Entity.DISPOSITIONS, Entity.DEAD)
+    names = [topic(entity, site) for entity in entities]
+    async with TopicReader(bootstrap, names) as reader:
+        by_topic: dict[str, list[Delivery]] = defaultdict(list)
+        for delivery in await reader.rest():
+            by_topic[delivery.topic].append(delivery)
+    return Tape(*(tuple(sorted(by_topic[name], key=lambda one: (one.partition, one.offset))) for name in names))
+
+
+class TopicReader:
+    """Reads whole topics without a group: `async with TopicReader(bootstrap, names) as reader`."""
+
+    def __init__(
+        self, bootstrap: str, names: Sequence[str], *, start: Literal["earliest", "latest"] = "earliest"
+    ) -> None:
+        """Keep where to read and from which end; nothing is opened before `async with`."""
+        self._bootstrap = bootstrap
+        self._names = tuple(names)
+        self._start = start
+
+    async def __aenter__(self) -> Self:
+        self._consumer = AIOKafkaConsumer(
+            *self._names,
+            bootstrap_servers=self._bootstrap,
+            group_id=None,
+            auto_offset_reset=self._start,
+            enable_auto_commit=False,
+        )
+        try:
+            async with asyncio.timeout(START_LIMIT_S):
+                await self._consumer.start()
+                known = await self._consumer.topics()
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self._consumer.stop()
+            raise Retryable("kafka", f"cannot reach {self._bootstrap}: {type(error).__name__} {error}") from error
+        if missing := [name for name in self._names if name not in known]:
+            await self._consumer.stop()
+            raise Fatal(f"no topic {', '.join(missing)}: register the site first with `sideline site add NAME`")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._consumer.stop()
+
+    async def rest(self) -> list[Delivery]:
+        """Return every record from here to the ends that the topics have now.
+
+        Raises:
+            Retryable: `kafka`, when that takes longer than `READ_LIMIT_S`.
+        """
+        found: list[Delivery] = []
+        try:
+            async with asyncio.timeout(READ_LIMIT_S):
+                ends = await self._consumer.end_offsets(self._consumer.assignment())
+                while any([await self._consumer.position(place) < end for place, end in ends.items()]):
+                    found += await self._some()
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise Retryable(
+                "kafka", f"cannot read back from {self._bootstrap}: {type(error).__name__} {error}"
+            ) from error
+        ending = {(place.topic, place.partition): end for place, end in ends.items()}
+        return [one for one in found if one.offset < ending[one.topic, one.partition]]
+
+    async def follow(self) -> AsyncIterator[Delivery]:
+        """Yield records as they come, for ever."""
+        while True:
+            for delivery in await self._some():
+                yield delivery
+
+    async def _some(self) -> list[Delivery]:
+        batches = await self._consumer.getmany(timeout_ms=POLL_MS)
+        return [
+            Delivery(
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                key=record.key,
+                value=record.value,
+                headers=tuple(record.headers),
+                append_ms=record.timestamp,
+            )
+            for records in batches.values()
+            for record in records
+        ]
