@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from schemas.faults import Poison, Reason
-from schemas.messages import Message
+from schemas.messages import DeadLetter, Message
 from schemas.words import MAX_EVENT_BYTES
 
 Headers = Sequence[tuple[str, bytes]]
@@ -45,6 +45,20 @@ def decode(kind: type[M], raw: bytes | None) -> M:
         raise Poison(Reason.UNREADABLE, f"not a {kind.__name__}: {error}") from error
 
 
+def read_dead_letter(headers: Headers) -> DeadLetter:
+    """Read what a dead letter's headers add to the original.
+
+    Raises:
+        Poison: `unreadable`, when they are not those of a dead letter.
+    """
+    wanted = {field.encode_name for field in msgspec.structs.fields(DeadLetter)}
+    try:
+        texts = {name: value.decode() for name, value in headers if name in wanted}
+        return msgspec.convert(texts, DeadLetter, strict=False)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise Poison(Reason.UNREADABLE, f"not the headers of a dead letter: {error}") from error
+
+
 def cloud_headers(*, entity: str, event_id: str, source: str, time: str) -> list[tuple[str, bytes]]:
     """Return CloudEvents 1.0 headers for an event of `entity` (`capture`, `decision`, ...) in version 1."""
     pairs = {
@@ -58,8 +72,18 @@ def cloud_headers(*, entity: str, event_id: str, source: str, time: str) -> list
 
 
 def rfc3339(moment: datetime) -> str:
-    """Format an aware time as RFC 3339 UTC with microseconds and a Z."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """Format an aware time as RFC 3339 UTC with microseconds and a Z.
+
+    Raises:
+        ValueError: a time without an offset, or one that UTC cannot name within the years 1 to 9999.
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment} has no offset from UTC")
+    try:
+        # Not strftime: it writes the year 33 as "33".
+        return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    except OverflowError as error:
+        raise ValueError(f"{moment} is outside the years 1 to 9999 in UTC") from error
 
 
 def new_uuid7(*, at_ms: int, random_bits: int) -> str:

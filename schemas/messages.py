@@ -1,27 +1,34 @@
-"""One Struct per message. Unknown fields are ignored, unknown enum values read as `unknown`, times are aware."""
+"""One Struct per message. Unknown fields are ignored, unknown enum values read as `unknown`, times are in UTC."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
 from schemas.words import (
+    MAX_INTEGER,
     MAX_VIEW_BYTES,
     MAX_VIEWS,
     Action,
     AssociateId,
+    CameraId,
     CaptureId,
     DamageKind,
     Divert,
     EventId,
     IdentityMethod,
     LineId,
+    MicroLogOdds,
+    MicroTokens,
     Outcome,
     Pattern,
     Ppm,
     ProductId,
+    ReferenceId,
+    Seq,
     Severity,
     Sha256,
     SiteId,
@@ -29,6 +36,7 @@ from schemas.words import (
     Text,
     Time,
     UnitId,
+    Uri,
     Verdict,
     ViewKind,
 )
@@ -37,15 +45,33 @@ from schemas.words import (
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Root of everything that travels."""
 
+    def __post_init__(self) -> None:
+        """Turn times into UTC, so that what is written ends in Z whatever offset came in.
+
+        Raises:
+            ValueError: a time without an offset, or one that UTC cannot name. While decoding, msgspec turns this into
+                its own error.
+        """
+        for name in self.__struct_fields__:
+            moment = getattr(self, name)
+            if not isinstance(moment, datetime) or moment.tzinfo is UTC:
+                continue
+            if moment.tzinfo is None:
+                raise ValueError(f"{name} has no offset from UTC")
+            try:
+                msgspec.structs.force_setattr(self, name, moment.astimezone(UTC))
+            except OverflowError as error:
+                raise ValueError(f"{name} is outside the years 1 to 9999 in UTC") from error
+
 
 class View(Message, frozen=True, kw_only=True):
     """One image of a capture, by reference: Kafka carries no picture bytes."""
 
-    uri: Annotated[str, Meta(max_length=1024, description="file:// under a configured root, or s3://.")]
+    uri: Uri
     sha256: Sha256
     size: Annotated[int, Meta(ge=1, le=MAX_VIEW_BYTES, description="Bytes.")]
     kind: ViewKind = ViewKind.RGB
-    camera_id: StationId = "camera"
+    camera_id: CameraId = "camera"
 
 
 class Capture(Message, frozen=True, kw_only=True):
@@ -58,8 +84,12 @@ class Capture(Message, frozen=True, kw_only=True):
     unit_id: UnitId
     captured_at: Time
     views: Annotated[list[View], Meta(min_length=1, max_length=MAX_VIEWS)]
-    decide_by: Time | None = None
-    expected_products: Annotated[list[ProductId], Meta(max_length=1000)] = []
+    decide_by: Annotated[
+        Time | None, Meta(description="When the diverter must know; the line's own limit may be earlier.")
+    ] = None
+    expected_products: Annotated[
+        list[ProductId], Meta(max_length=1000, description="What the unit can be; narrows a search by image.")
+    ] = []
 
 
 class Scan(Message, frozen=True, kw_only=True):
@@ -82,17 +112,22 @@ class Product(Message, frozen=True, kw_only=True):
     title: Text = ""
     vendor: Text = ""
     packaging: Text = ""
-    set_size: Annotated[int, Meta(ge=1, le=1000)] = 1
-    codes: Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(max_length=64)] = []
+    set_size: Annotated[int, Meta(ge=1, le=1000, description="Pieces that belong together.")] = 1
+    codes: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=256)]],
+        Meta(max_length=64, description="What scanners may read on it."),
+    ] = []
     retired: bool = False
 
 
 class Reference(Message, frozen=True, kw_only=True):
     """A picture set of a pristine product for the gallery. `withdrawn` takes it out again."""
 
-    reference_id: EventId
+    reference_id: ReferenceId
     product_id: ProductId
-    views: Annotated[list[View], Meta(max_length=MAX_VIEWS)] = []
+    views: Annotated[
+        list[View], Meta(max_length=MAX_VIEWS, description="At least one, unless the reference is withdrawn.")
+    ] = []
     source: Text = ""
     enrolled_at: Time
     withdrawn: bool = False
@@ -104,25 +139,34 @@ class Identity(Message, frozen=True, kw_only=True):
     product_id: ProductId | None = None
     method: IdentityMethod = IdentityMethod.NONE
     confidence_ppm: Ppm = 0
-    conflict: bool = False
-    claims: list[str] = []  # "method:product_id" of every source that spoke
+    conflict: Annotated[bool, Meta(description="Two sources named different products.")] = False
+    claims: Annotated[list[str], Meta(description="method:product_id of every source that spoke.")] = []
 
 
 class Evidence(Message, frozen=True, kw_only=True):
-    """Everything the fused score was made of, as integers, so that it can be made again bit for bit.
-
-    Scores are micro-log-odds; `kinds` follows the order of `schemas.words.KINDS`.
-    """
+    """Everything the fused score was made of, as integers, so that it can be made again bit for bit."""
 
     pattern: Pattern
-    classifier: int
-    kinds: list[int] = []
+    classifier: Annotated[MicroLogOdds, Meta(description="Of damage, micro-log-odds.")]
+    kinds: Annotated[
+        list[MicroLogOdds],
+        Meta(
+            description="Of each damage kind: penetration, deformation, actuation, deconstruction, spillage, "
+            "superficial, missing_unit. Micro-log-odds."
+        ),
+    ] = []
     severity: Severity = Severity.UNKNOWN
     major: bool = False
-    discrepancy: int | None = None  # micro-units of patch distance, None where no reference was compared
-    references: list[EventId] = []
-    view: int = 0  # index of the view with the strongest evidence
-    place: list[int] = []  # x, y, width, height of that evidence, millionths of the view
+    discrepancy: Annotated[
+        Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] | None,
+        Meta(description="Distance from the references in millionths; null where none was compared."),
+    ] = None
+    references: list[ReferenceId] = []
+    view: Annotated[int, Meta(ge=0, description="Index of the view with the strongest evidence.")] = 0
+    place: Annotated[
+        list[Ppm],
+        Meta(description="x, y, width, height of that evidence in millionths of the view, or empty."),
+    ] = []
 
 
 class Versions(Message, frozen=True, kw_only=True):
@@ -134,8 +178,8 @@ class Versions(Message, frozen=True, kw_only=True):
     fusion: Text
 
 
-class DecisionHead(Message, frozen=True, kw_only=True):
-    """What the inspector knows before the store decides: the first fields of a decision."""
+class Decision(Message, frozen=True, kw_only=True):
+    """The answer to one capture. Exactly one distinct value per capture exists."""
 
     capture_id: CaptureId
     site: SiteId
@@ -143,38 +187,54 @@ class DecisionHead(Message, frozen=True, kw_only=True):
     station: StationId
     unit_id: UnitId
     captured_at: Time
-    views: list[str] = []  # the views' URIs, for people and tools that explain
+    views: Annotated[list[str], Meta(description="URIs, for people and tools that explain.")] = []
     identity: Identity | None = None
     evidence: Evidence | None = None
     versions: Versions | None = None
-
-
-class Decision(DecisionHead, frozen=True, kw_only=True):
-    """The answer to one capture. Exactly one distinct value per capture exists.
-
-    The store's script writes the fields below, in this order, behind those of the head.
-    """
-
+    # From here on the store's script writes.
     outcome: Outcome
     action: Action
     divert: Divert = Divert.NONE
-    withheld: bool = False  # the score asked for a sideline, the budget had no token
+    withheld: Annotated[bool, Meta(description="The score asked for a sideline, the budget had no token.")] = False
     reason: Text = ""
-    seq: int | None = None  # gap-free per site, only for captures decided from a score
-    score: int | None = None
-    threshold: int | None = None
-    balance_before: int | None = None  # tokens in millionths, here and below
-    balance_after: int | None = None
-    pending_before: int | None = None
-    pending_after: int | None = None
-    audit_ppm: int = 0  # the audit probability in force
-    config_version: int | None = None
-    decide_by: Time
-    decided_at: Time
+    seq: Annotated[Seq | None, Meta(description="Gap-free per site; only captures decided from a score have one.")] = (
+        None
+    )
+    score: Annotated[MicroLogOdds | None, Meta(description="Fused score, log-odds of damage in millionths.")] = None
+    threshold: Annotated[MicroLogOdds | None, Meta(description="In force for this decision, like score.")] = None
+    balance_before: MicroTokens | None = None
+    balance_after: MicroTokens | None = None
+    pending_before: MicroTokens | None = None
+    pending_after: MicroTokens | None = None
+    audit_ppm: Annotated[Ppm, Meta(description="The audit probability in force, millionths.")] = 0
+    config_version: Annotated[int | None, Meta(description="Of the budget's configuration.")] = None
+    decide_by: Annotated[Time, Meta(description="The deadline that held: no decision by then means undetermined.")]
+    decided_at: Annotated[Time, Meta(description="By the store's clock.")]
 
 
-class SidelinedHead(Message, frozen=True, kw_only=True):
-    """What the inspector knows of a unit before the store decides whether it is sidelined."""
+DECISION_TAIL: Final = (
+    "outcome",
+    "action",
+    "divert",
+    "withheld",
+    "reason",
+    "seq",
+    "score",
+    "threshold",
+    "balance_before",
+    "balance_after",
+    "pending_before",
+    "pending_after",
+    "audit_ppm",
+    "config_version",
+    "decide_by",
+    "decided_at",
+)
+"""The fields of a decision that the store's script writes; it is tested that these are all after the line above."""
+
+
+class Sidelined(Message, frozen=True, kw_only=True):
+    """A unit to send to a person, and why. One for every divert, none for anything else."""
 
     capture_id: CaptureId
     site: SiteId
@@ -182,23 +242,20 @@ class SidelinedHead(Message, frozen=True, kw_only=True):
     station: StationId
     unit_id: UnitId
     product_id: ProductId | None = None
-    views: list[str] = []
-    kinds: list[DamageKind] = []
+    views: Annotated[list[str], Meta(description="URIs, for the person who looks.")] = []
+    kinds: Annotated[list[DamageKind], Meta(description="Likely ones, likeliest first.")] = []
     severity: Severity = Severity.UNKNOWN
-
-
-class Sidelined(SidelinedHead, frozen=True, kw_only=True):
-    """A unit to send to a person, and why. One for every divert, none for anything else.
-
-    The store's script writes the fields below, in this order, behind those of the head.
-    """
-
+    # From here on the store's script writes.
     divert: Divert
-    seq: int | None = None
-    score: int | None = None
-    threshold: int | None = None
-    decide_by: Time
-    decided_at: Time
+    seq: Annotated[Seq | None, Meta(description="Of the decision.")] = None
+    score: Annotated[MicroLogOdds | None, Meta(description="Fused score, log-odds of damage in millionths.")] = None
+    threshold: Annotated[MicroLogOdds | None, Meta(description="In force for this decision, like score.")] = None
+    decide_by: Annotated[Time, Meta(description="Too late after this: the unit has passed the diverter.")]
+    decided_at: Annotated[Time, Meta(description="By the store's clock.")]
+
+
+SIDELINED_TAIL: Final = ("divert", "seq", "score", "threshold", "decide_by", "decided_at")
+"""The fields of a sidelined event that the store's script writes."""
 
 
 class Disposition(Message, frozen=True, kw_only=True):
@@ -228,3 +285,7 @@ class DeadLetter(Message, frozen=True, kw_only=True):
     connector: str = msgspec.field(name="__connect.errors.connector.name")
     reason: str = msgspec.field(name="sideline-reason")
     failed_at: Time = msgspec.field(name="sideline-failed-at")
+
+
+MESSAGES: Final = (Capture, Scan, Product, Reference, Decision, Sidelined, Disposition, DeadLetter)
+"""Every message that has a topic; the rest are parts of these."""

@@ -8,26 +8,37 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-ID_PATTERN: Final = r"^[A-Za-z0-9._-]{1,64}(?!\n)$"  # Python's $ lets a trailing newline through; the look-ahead does not
-UUID7_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}(?!\n)$"
+# Python's $ lets a trailing newline through; the look-ahead does not. The generated schemas leave it out, because in
+# ECMAScript and RE2 $ is the end.
+NO_NEWLINE: Final = r"(?!\n)"
+ID_PATTERN: Final = rf"^[A-Za-z0-9._-]{{1,64}}{NO_NEWLINE}$"
+UUID7_PATTERN: Final = rf"^[0-9a-f]{{8}}-[0-9a-f]{{4}}-7[0-9a-f]{{3}}-[89ab][0-9a-f]{{3}}-[0-9a-f]{{12}}{NO_NEWLINE}$"
+SHA256_PATTERN: Final = rf"^[0-9a-f]{{64}}{NO_NEWLINE}$"
 MAX_EVENT_BYTES: Final = 1024 * 1024
 MAX_VIEWS: Final = 8
 MAX_VIEW_BYTES: Final = 32 * 1024 * 1024
 MICRO: Final = 1_000_000  # scores are integers of micro-log-odds, tokens and probabilities integers of millionths
+MAX_INTEGER: Final = 2**53 - 1  # the largest that every reader of JSON keeps exactly
 
 
 SiteId = Annotated[str, Meta(pattern=ID_PATTERN, description="A registered site: the unit of isolation.")]
 LineId = Annotated[str, Meta(pattern=ID_PATTERN, description="A registered line of the site.")]
 StationId = Annotated[str, Meta(pattern=ID_PATTERN, description="The station or scanner that spoke.")]
+CameraId = Annotated[str, Meta(pattern=ID_PATTERN, description="The camera of the station.")]
 UnitId = Annotated[str, Meta(pattern=ID_PATTERN, description="The physical thing: LPN or tote position.")]
 CaptureId = Annotated[str, Meta(pattern=UUID7_PATTERN, description="UUIDv7 made by the station, lower case.")]
 EventId = Annotated[str, Meta(pattern=ID_PATTERN, description="Id of this event, made by its sender.")]
+ReferenceId = Annotated[str, Meta(pattern=ID_PATTERN, description="A reference in the gallery.")]
 ProductId = Annotated[str, Meta(pattern=ID_PATTERN, description="GTIN, ASIN or FNSKU: what the unit should be.")]
 AssociateId = Annotated[str, Meta(pattern=ID_PATTERN, description="The person who judged.")]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$", description="SHA-256 of the bytes, lower-case hex.")]
+Sha256 = Annotated[str, Meta(pattern=SHA256_PATTERN, description="SHA-256 of the bytes, lower-case hex.")]
+Uri = Annotated[str, Meta(max_length=1024, description="file:// under a configured root, or s3://.")]
 Time = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset; written in UTC.")]
 Text = Annotated[str, Meta(max_length=512)]
 Ppm = Annotated[int, Meta(ge=0, le=MICRO, description="Millionths.")]
+Seq = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
+MicroLogOdds = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER, description="Log-odds in millionths.")]
+MicroTokens = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER, description="Tokens in millionths.")]
 
 
 class _Open(enum.StrEnum):
