@@ -178,8 +178,8 @@ class Versions(Message, frozen=True, kw_only=True):
     fusion: Text
 
 
-class Decision(Message, frozen=True, kw_only=True):
-    """The answer to one capture. Exactly one distinct value per capture exists."""
+class DecisionHead(Message, frozen=True, kw_only=True):
+    """What the inspector knows before the store decides: the first fields of a decision."""
 
     capture_id: CaptureId
     site: SiteId
@@ -191,7 +191,14 @@ class Decision(Message, frozen=True, kw_only=True):
     identity: Identity | None = None
     evidence: Evidence | None = None
     versions: Versions | None = None
-    # From here on the store's script writes.
+
+
+class Decision(DecisionHead, frozen=True, kw_only=True):
+    """The answer to one capture. Exactly one distinct value per capture exists.
+
+    The store's script writes the fields below, in this order, behind those of the head.
+    """
+
     outcome: Outcome
     action: Action
     divert: Divert = Divert.NONE
@@ -212,29 +219,12 @@ class Decision(Message, frozen=True, kw_only=True):
     decided_at: Annotated[Time, Meta(description="By the store's clock.")]
 
 
-DECISION_TAIL: Final = (
-    "outcome",
-    "action",
-    "divert",
-    "withheld",
-    "reason",
-    "seq",
-    "score",
-    "threshold",
-    "balance_before",
-    "balance_after",
-    "pending_before",
-    "pending_after",
-    "audit_ppm",
-    "config_version",
-    "decide_by",
-    "decided_at",
-)
-"""The fields of a decision that the store's script writes; it is tested that these are all after the line above."""
+DECISION_TAIL: Final = Decision.__struct_fields__[len(DecisionHead.__struct_fields__) :]
+"""The fields of a decision that the store's script writes, in its order."""
 
 
-class Sidelined(Message, frozen=True, kw_only=True):
-    """A unit to send to a person, and why. One for every divert, none for anything else."""
+class SidelinedHead(Message, frozen=True, kw_only=True):
+    """What the inspector knows of a unit before the store decides whether it is sidelined."""
 
     capture_id: CaptureId
     site: SiteId
@@ -245,7 +235,14 @@ class Sidelined(Message, frozen=True, kw_only=True):
     views: Annotated[list[str], Meta(description="URIs, for the person who looks.")] = []
     kinds: Annotated[list[DamageKind], Meta(description="Likely ones, likeliest first.")] = []
     severity: Severity = Severity.UNKNOWN
-    # From here on the store's script writes.
+
+
+class Sidelined(SidelinedHead, frozen=True, kw_only=True):
+    """A unit to send to a person, and why. One for every divert, none for anything else.
+
+    The store's script writes the fields below, in this order, behind those of the head.
+    """
+
     divert: Divert
     seq: Annotated[Seq | None, Meta(description="Of the decision.")] = None
     score: Annotated[MicroLogOdds | None, Meta(description="Fused score, log-odds of damage in millionths.")] = None
@@ -254,8 +251,8 @@ class Sidelined(Message, frozen=True, kw_only=True):
     decided_at: Annotated[Time, Meta(description="By the store's clock.")]
 
 
-SIDELINED_TAIL: Final = ("divert", "seq", "score", "threshold", "decide_by", "decided_at")
-"""The fields of a sidelined event that the store's script writes."""
+SIDELINED_TAIL: Final = Sidelined.__struct_fields__[len(SidelinedHead.__struct_fields__) :]
+"""The fields of a sidelined event that the store's script writes, in its order."""
 
 
 class Disposition(Message, frozen=True, kw_only=True):

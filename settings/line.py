@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     triton_url: str = "127.0.0.1:29001"  # host:port of Triton's gRPC endpoint
     store_id: str = Field(default="", description="Pinned by `sideline init`; a worker refuses any other store.")
 
+    audit_key: str = Field(default="", description="Secret that makes audits unpredictable; empty: the store id.")
+    fusion_file: Path = Path("triton_models/fusion.json")  # the calibration that belongs to the served models
+
     # Pictures
     image_roots: Annotated[list[Path], NoDecode] = Field(default_factory=list)
     s3_buckets: Annotated[list[str], NoDecode] = Field(default_factory=list)

@@ -1,0 +1,302 @@
+"""The inspector: a capture in, one decision out. The life of one capture reads top to bottom in `Inspector.inspect`.
+
+Whatever happens between two lines of it, the offset stays unacknowledged until the decision is on its topic, and a
+capture that is delivered again is answered with the bytes on record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import AsyncIterator
+
+import numpy as np
+
+from budget.records import Record, Request
+from budget.restore import check_seq
+from budget.store import DecisionStore
+from evidence.calibration import Calibration
+from evidence.frame import SIDE
+from evidence.fusion import fuse
+from evidence.pictures import PicturePool
+from evidence.scans import ScanBoard
+from evidence.triton import Models
+from evidence.views import ViewFetcher
+from gallery.follow import Follower
+from gallery.index import GalleryIndex
+from gallery.patches import PatchCache
+from gallery.store import GalleryStore
+from schemas.codec import cloud_headers
+from schemas.faults import Poison, Reason
+from schemas.messages import Capture
+from schemas.words import Outcome
+from settings.line import Settings
+from streams.breakers import Breakers
+from streams.delivery import Delivery
+from streams.host import Job, main
+from streams.outbox import Outbox
+from streams.topics import Entity, last_seq, topic
+from streams.window import Limits
+from telemetry.metrics import METRICS
+from workers.answers import Answers, Arrival, Findings, Served, count
+from workers.findings import Investigator
+from workers.mailroom import Sites, Undertaker, check_line, check_site, read
+from workers.sites import registered_sites, sites_changed
+
+# Faults found before a capture may claim an outcome: it has no site, no id of its own, or its time is over.
+WITHOUT_OUTCOME = frozenset(
+    {
+        Reason.UNREADABLE,
+        Reason.TOO_LARGE,
+        Reason.WRONG_SITE,
+        Reason.UNKNOWN_SITE,
+        Reason.UNKNOWN_LINE,
+        Reason.ID_REUSED,
+        Reason.TOO_OLD,
+        Reason.FROM_THE_FUTURE,
+    }
+)
+
+
+class Inspector:
+    """Answers captures."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        sites: Sites,
+        store: DecisionStore,
+        investigator: Investigator,
+        answers: Answers,
+        outbox: Outbox,
+        undertaker: Undertaker,
+        breakers: Breakers,
+    ) -> None:
+        """Take the parts; all of them are open."""
+        self._settings = settings
+        self._sites = sites
+        self._store = store
+        self._investigator = investigator
+        self._answers = answers
+        self._outbox = outbox
+        self._undertaker = undertaker
+        self._breakers = breakers
+
+    async def inspect(self, delivery: Delivery) -> None:
+        """See one capture to its answer; return when Kafka has acknowledged it."""
+        arrival = self._read(delivery)
+        record = await self._look(arrival)
+        if record is None:
+            request = await self._investigate(arrival)
+            with METRICS.stage.labels(stage="decide").time():
+                record = await self._store.decide(request)
+        else:
+            METRICS.from_record.labels(site=arrival.capture.site).inc()
+        await self._answer(arrival, record)
+
+    def _read(self, delivery: Delivery) -> Arrival:
+        """Read the capture and check that it may speak and that its deadline can be kept."""
+        capture = read(Capture, delivery)
+        check_site(capture, delivery, self._sites)
+        check_line(capture.line, capture.site, self._sites)
+        decide_by_ms = delivery.append_ms + round(self._settings.decide_within_s * 1000)
+        if capture.decide_by is not None:
+            asked_ms = round(capture.decide_by.timestamp() * 1000)
+            if asked_ms > delivery.append_ms + self._settings.retention_s * 1000:
+                raise Poison(Reason.DEADLINE, f"decide_by is {capture.decide_by.isoformat()}, past all retention")
+            decide_by_ms = min(decide_by_ms, asked_ms)
+        digest = hashlib.sha256(delivery.value or b"").hexdigest()
+        return Arrival(capture, digest, delivery.append_ms, decide_by_ms)
+
+    async def _look(self, arrival: Arrival) -> Record | None:
+        """Look before working: a capture that was delivered or sent again has its outcome on record."""
+        with METRICS.stage.labels(stage="look").time():
+            record = await self._store.look(arrival.capture.site, arrival.capture.capture_id)
+        if record is not None and record.digest != arrival.digest:
+            raise Poison(Reason.ID_REUSED, f"capture {arrival.capture.capture_id} is on record with other content")
+        return record
+
+    async def _investigate(self, arrival: Arrival) -> Request:
+        """Gather the evidence and ask for a decision, or for `undetermined` where the deadline is over."""
+        left_s = arrival.decide_by_ms / 1000 - time.time()
+        if left_s <= 0:
+            return self._undetermined(arrival, "late_on_arrival")
+        try:
+            async with asyncio.timeout(left_s):
+                findings = await self._investigator.investigate(arrival.capture, append_ms=arrival.append_ms)
+        except TimeoutError:
+            return self._undetermined(arrival, "late")
+        return self._answers.decided(arrival, findings, score=self._score(findings))
+
+    def _score(self, findings: Findings) -> int:
+        return fuse(findings.evidence, findings.identity, self._investigator.calibration) + self._settings.score_offset
+
+    def _undetermined(self, arrival: Arrival, reason: str) -> Request:
+        """Ask for `undetermined`, naming the dependency that was away meanwhile, if one was."""
+        away = self._breakers.away_between(arrival.append_ms, arrival.decide_by_ms)
+        return self._answers.without_score(arrival, Outcome.UNDETERMINED, f"{away}_away" if away else reason)
+
+    async def _answer(self, arrival: Arrival, record: Record) -> None:
+        """Send what is on record: decision and sideline, or the dead letter of a rejection."""
+        if record.outcome is Outcome.REJECTED:
+            raise Poison(Reason(record.reason), f"rejected at {record.decided_at}")
+        capture = arrival.capture
+        source = f"/sideline/{capture.site}/inspector"
+        with METRICS.stage.labels(stage="emit").time():
+            sends = [
+                self._outbox.send(
+                    topic(Entity.DECISIONS, capture.site),
+                    key=capture.capture_id.encode(),
+                    value=record.decision,
+                    headers=cloud_headers(
+                        entity="decision", event_id=capture.capture_id, source=source, time=record.decided_at
+                    ),
+                )
+            ]
+            if record.sidelined is not None:
+                sends.append(
+                    self._outbox.send(
+                        topic(Entity.SIDELINED, capture.site),
+                        key=capture.capture_id.encode(),
+                        value=record.sidelined,
+                        headers=cloud_headers(
+                            entity="sidelined", event_id=capture.capture_id, source=source, time=record.decided_at
+                        ),
+                    )
+                )
+            await asyncio.gather(*sends)
+        if record.created:
+            count(record)
+            METRICS.answer.labels(site=capture.site).observe(time.time() - arrival.append_ms / 1000)
+
+    async def bury(self, delivery: Delivery, fault: Poison) -> None:
+        """Record a readable capture as rejected, then send its dead letter; answer it if it has an outcome already.
+
+        A capture that never could have an outcome (unreadable, not its site's, an id in use) is a dead letter at once.
+        """
+        if fault.reason in WITHOUT_OUTCOME:
+            await self._undertaker.bury(delivery, fault)
+            return
+        arrival = self._read_again(delivery)
+        try:
+            record = await self._store.decide(
+                self._answers.without_score(arrival, Outcome.REJECTED, fault.reason.value)
+            )
+        except Poison as refused:  # the store's own fences: too old, id reused, ...
+            await self._undertaker.bury(delivery, refused)
+            return
+        if record.outcome is not Outcome.REJECTED:
+            await self._answer(arrival, record)
+            return
+        if record.created:
+            count(record)
+        await self._undertaker.bury(delivery, fault, failed_at=record.decided_at)
+
+    def _read_again(self, delivery: Delivery) -> Arrival:
+        """Read a capture whose fault lies in its content, with the deadline every capture has."""
+        capture = read(Capture, delivery)
+        digest = hashlib.sha256(delivery.value or b"").hexdigest()
+        decide_by_ms = delivery.append_ms + round(self._settings.decide_within_s * 1000)
+        return Arrival(capture, digest, delivery.append_ms, decide_by_ms)
+
+
+async def _served(models: Models) -> Served:
+    """Ask the models which versions they are, with a picture of nothing."""
+    grey = np.full((1, SIDE, SIDE, 3), 128, np.uint8)
+    scores, embeddings = await asyncio.gather(
+        models.score(grey, request_id="which version"), models.embed(grey, request_id="which version")
+    )
+    return Served(scores.version, embeddings.version)
+
+
+@contextlib.asynccontextmanager
+async def opening(settings: Settings) -> AsyncIterator[Job]:
+    """Open stores, models and gallery, check that nothing was lost, and say what the inspector works on."""
+    async with contextlib.AsyncExitStack() as stack:
+        store = DecisionStore(settings.redis_decisions_url, store_id=settings.store_id)
+        stack.push_async_callback(store.close)
+        sites = await registered_sites(
+            settings, store, Entity.CAPTURES, Entity.DECISIONS, Entity.SIDELINED, Entity.DEAD
+        )
+        for site in sites:
+            check_seq(await store.sequence(site), await last_seq(settings.kafka_bootstrap, site))
+        calibration = Calibration.load(settings.fusion_file)
+        models = Models(settings.triton_url)
+        stack.push_async_callback(models.close)
+        served = await _served(models)
+        calibration.check(classifier=served.classifier, embedding=served.embedding)
+        gallery = GalleryStore(settings.redis_gallery_url)
+        stack.push_async_callback(gallery.close)
+        index = GalleryIndex(model_version=served.embedding)
+        follower = Follower(gallery, index)
+        await follower.load()
+        board = ScanBoard(settings.redis_decisions_url, window_s=settings.scan_window_s)
+        stack.push_async_callback(board.close)
+        fetcher = ViewFetcher(roots=settings.image_roots, buckets=settings.s3_buckets, s3_endpoint=settings.s3_endpoint)
+        stack.push_async_callback(fetcher.close)
+        pictures = PicturePool(
+            processes=settings.picture_processes,
+            timeout_s=settings.picture_timeout_s,
+            memory_mib=settings.picture_memory_mib,
+        )
+        stack.push_async_callback(pictures.close)
+        outbox = Outbox(settings.kafka_bootstrap, client_id=settings.worker_name)
+        stack.push_async_callback(outbox.close)
+        breakers = Breakers(
+            {
+                "redis": store.verify,
+                "gallery": gallery.probe,
+                "triton": models.probe,
+                "kafka": outbox.probe,
+                "images": fetcher.probe,
+            }
+        )
+        inspector = Inspector(
+            settings=settings,
+            sites=sites,
+            store=store,
+            investigator=Investigator(
+                fetcher=fetcher,
+                pictures=pictures,
+                models=models,
+                board=board,
+                index=index,
+                patches=PatchCache(gallery),
+                calibration=calibration,
+                scan_wait_s=settings.scan_wait_s,
+            ),
+            answers=Answers(calibration=calibration, served=served, audit_key=settings.audit_key or settings.store_id),
+            outbox=outbox,
+            undertaker=Undertaker(outbox, entity="capture", worker=settings.worker_name),
+            breakers=breakers,
+        )
+
+        def observe() -> None:
+            METRICS.gallery_products.set(index.products)
+            METRICS.gallery_references.set(index.references)
+            METRICS.gallery_staleness.set(follower.staleness_s)
+
+        yield Job(
+            group="inspector",
+            entity="capture",
+            topics=[topic(Entity.CAPTURES, site) for site in sites],
+            handle=inspector.inspect,
+            bury=inspector.bury,
+            breakers=breakers,
+            limits=Limits(
+                window=settings.window,
+                partition_window=settings.partition_window,
+                run_past_head=settings.run_past_head,
+            ),
+            head_limit_s=2 * settings.decide_within_s + settings.picture_timeout_s,
+            observe=observe,
+            outdated=sites_changed(store, sites),
+            background=[follower.follow],
+        )
+
+
+if __name__ == "__main__":
+    main("inspector", opening)
