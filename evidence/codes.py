@@ -22,14 +22,13 @@ from biip.gs1_messages import GS1Message
 from biip.upc import Upc
 
 MAX_CODE: Final = 256  # characters, as in schemas.messages.Scan
+_SPACES: Final = re.compile(r"[ \t\r\n]+")
 _DIGITS: Final = re.compile(r"[0-9]+", re.ASCII)
-_PRINTED: Final = re.compile(
-    r"[0-9]+(?:[ -][0-9]+)+", re.ASCII
-)  # a number as it stands below its bars or on an invoice
-_IDENTIFIER: Final = re.compile(r"\](?P<code>[A-Za-z])(?P<modifier>[0-9A-Za-z])", re.ASCII)  # ISO/IEC 15424
+_PRINTED: Final = re.compile(r"[0-9]+(?:[ -][0-9]+)+", re.ASCII)  # a number as it stands below its bars
+_IDENTIFIER: Final = re.compile(r"\][A-Za-z][0-9A-Za-z]", re.ASCII)  # ISO/IEC 15424, as scanners may prefix it
 _GS1_IDENTIFIERS: Final = frozenset({"]C1", "]e0", "]d2", "]Q3", "]J1"})
 _BRACKETS: Final = re.compile(r"\([0-9]{2,4}\)", re.ASCII)
-_WEB: Final = re.compile(r"(?P<site>https?://[^/?#]+)(?P<rest>/.*)", re.ASCII | re.IGNORECASE)
+_WEB: Final = re.compile(r"(?P<site>https?://[^/?#]+)(?P<rest>/\S*)", re.ASCII | re.IGNORECASE)
 _GTIN_LENGTHS: Final = frozenset({8, 12, 13, 14})
 # Symbologies that hold nothing but a GTIN: digits that are none were misread.
 _RETAIL: Final = frozenset({"EAN13", "EAN8", "UPCA", "UPCE", "ITF14"})
@@ -61,10 +60,10 @@ def normalise(text: str, symbology: str = "") -> str | None:
 
     `symbology` helps where the text does not say enough: eight digits read as `UPCE` are a short UPC, not an EAN-8.
     """
-    text = unicodedata.normalize("NFKC", text[: MAX_CODE + 1]).strip(" \t\r\n\0")
+    text = _SPACES.sub(" ", unicodedata.normalize("NFKC", text[: MAX_CODE + 1])).strip(" \0")
     identifier = ""
-    if match := _IDENTIFIER.match(text):
-        identifier, text = match[0], text[match.end() :]
+    while match := _IDENTIFIER.match(text):
+        identifier, text = match[0], text[match.end() :].strip(" \0")
     if len(text) > MAX_CODE:
         return None
     kind = symbology.upper().replace("-", "").replace("_", "")
@@ -84,9 +83,7 @@ def _number(text: str, kind: str) -> str | None:
     if kind == "UPCE" and len(digits) <= 8:  # noqa: PLR2004 - six digits, with a number system, with a check digit
         with suppress(ValueError, biip.BiipException):
             return Upc.parse(digits, config=_CONFIG).as_gtin_12().zfill(14)
-    if len(digits) in _GTIN_LENGTHS and gs1_standard_check_digit(digits[:-1]) == int(digits[-1]):
-        return digits.zfill(14)
-    return None
+    return digits.zfill(14) if len(digits) in _GTIN_LENGTHS and _check_digit_holds(digits) else None
 
 
 def _element_string(text: str) -> str | None:
@@ -112,15 +109,17 @@ def _product_of(elements: Sequence[GS1ElementString]) -> str | None:
 
 def _names_a_parcel(text: str) -> bool:
     digits = text.removeprefix("00") if len(text) == 20 else text  # noqa: PLR2004 - identifier 00 and an SSCC
-    return (
-        len(digits) == 18  # noqa: PLR2004 - an SSCC
-        and _DIGITS.fullmatch(digits) is not None
-        and gs1_standard_check_digit(digits[:-1]) == int(digits[-1])
-    )
+    return len(digits) == 18 and _check_digit_holds(digits)  # noqa: PLR2004 - an SSCC
+
+
+def _check_digit_holds(digits: str) -> bool:
+    """Tell whether text is digits that end in their GS1 check digit. Zeros alone would, and name nothing."""
+    usable = _DIGITS.fullmatch(digits) is not None and digits.strip("0") != ""
+    return usable and gs1_standard_check_digit(digits[:-1]) == int(digits[-1])
 
 
 def _plain(text: str) -> str | None:
-    """Return an id that is no number of GS1's: upper case, single spaces, at least one letter or digit."""
-    words = unicodedata.normalize("NFKC", " ".join(text.split()).upper())
+    """Return an id that is no number of GS1's: upper case, at least one letter or digit."""
+    words = unicodedata.normalize("NFKC", text.upper())
     usable = len(words) <= MAX_CODE and words.isprintable() and any(character.isalnum() for character in words)
     return words if usable else None
