@@ -232,7 +232,7 @@ class TestWords:
         """Prior, classifier, references and sum are named with their contributions."""
         lines = words(evidence(classifier=2 * MICRO, discrepancy=300_000), identity(), CALIBRATION)
 
-        assert ["-6.91", "+2.25", "+1.20", "-3.46"] == [line.split()[0] for line in lines]
+        assert ["-6.91", "+2.25", "+1.20", "-3.45"] == [line.split()[0] for line in lines]
         assert "99.0 % sure of P-1 by its code, discrepancy 0.300" in lines[2]
 
     def test_silence_of_the_gallery_has_its_reason(self) -> None:
