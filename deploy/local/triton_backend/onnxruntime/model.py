@@ -1,0 +1,106 @@
+# ruff: noqa: INP001 - Triton loads this file from its folder; it is no module of ours
+"""A Triton backend named `onnxruntime`, written in Python: serves `<version>/model.onnx` as the official one does.
+
+It runs inside Triton's Python stub, in the server's own virtual environment, and imports nothing of ours. One process
+per instance of a model (`instance_group.count`), each with one onnxruntime session of one thread.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as pb_utils
+
+# The stub was built against numpy 1 and hands out wrong values under numpy 2 without a word.
+if not np.__version__.startswith("1.26."):
+    raise ImportError(f"this backend needs numpy 1.26, not {np.__version__}: reinstall requirements/triton.txt")
+
+_RANK_OF_BATCH: Final = 1
+
+
+class TritonPythonModel:
+    """One instance of one model."""
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Load the model and check that its configuration speaks of the inputs and outputs that it has.
+
+        Raises:
+            ValueError: they differ; Triton shows the words and refuses the model.
+        """
+        _end_with_the_server()
+        config = json.loads(args["model_config"])
+        file = config.get("default_model_filename") or "model.onnx"
+        path = Path(args["model_repository"]) / args["model_version"] / file
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._name = args["model_name"]
+        self._batched = config["max_batch_size"] > 0
+        self._dims = {entry["name"]: [int(size) for size in entry["dims"]] for entry in config["input"]}
+        self._dtypes = {
+            entry["name"]: pb_utils.triton_string_to_numpy(entry["data_type"])
+            for entry in [*config["input"], *config["output"]]
+        }
+        self._outputs = [entry["name"] for entry in config["output"]]
+        _compare("input", self._dims, self._session.get_inputs(), path)
+        _compare("output", self._outputs, self._session.get_outputs(), path)
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Answer each request on its own: one wrong request must not fail the others of its batch."""
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Any) -> Any:  # noqa: ANN401 - Triton's types exist in the stub only
+        try:
+            feeds = {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self._dims}
+            for name, value in feeds.items():
+                self._check(name, value)
+            wanted = [name for name in self._outputs if name in set(request.requested_output_names())]
+            results = self._session.run(wanted, feeds)
+            tensors = [
+                pb_utils.Tensor(name, _plain(result, self._dtypes[name]))
+                for name, result in zip(wanted, results, strict=True)
+            ]
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this request
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"{self._name}: {error}"))
+        return pb_utils.InferenceResponse(output_tensors=tensors)
+
+    def _check(self, name: str, value: np.ndarray[Any, Any]) -> None:
+        """Refuse a wrong shape or type with a sentence, before onnxruntime refuses it with a page."""
+        shape = value.shape[_RANK_OF_BATCH:] if self._batched else value.shape
+        dims = self._dims[name]
+        if len(shape) != len(dims) or any(want not in {-1, have} for want, have in zip(dims, shape, strict=True)):
+            batch = ["batch"] if self._batched else []
+            raise ValueError(f"input {name} has shape {list(value.shape)}, the model takes {[*batch, *dims]}")
+        if value.dtype != self._dtypes[name]:
+            raise ValueError(f"input {name} is {value.dtype}, the model takes {np.dtype(self._dtypes[name])}")
+
+
+def _plain(value: Any, dtype: Any) -> Any:  # noqa: ANN401 - an array of any shape
+    """Return the array as Triton wants it: contiguous, and of the announced type."""
+    return np.ascontiguousarray(value, dtype=dtype)
+
+
+def _compare(kind: str, configured: Any, actual: Sequence[Any], path: Path) -> None:  # noqa: ANN401
+    names = {entry.name for entry in actual}
+    if unknown := set(configured) - names:
+        raise ValueError(f"config.pbtxt names {kind}s {sorted(unknown)} that {path} lacks; it has {sorted(names)}")
+
+
+def _end_with_the_server() -> None:
+    """End this stub when its server is gone: a server killed by -9 leaves its stubs behind, holding memory and CPU."""
+    server = os.pidfd_open(os.getppid())
+
+    def wait() -> None:
+        select.select([server], [], [])
+        os._exit(1)
+
+    threading.Thread(target=wait, name="end-with-the-server", daemon=True).start()
