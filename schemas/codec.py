@@ -53,7 +53,7 @@ def read_dead_letter(headers: Headers) -> DeadLetter:
     """
     wanted = {field.encode_name for field in msgspec.structs.fields(DeadLetter)}
     try:
-        texts = {name: value.decode() for name, value in headers if name in wanted}
+        texts = {name: (value or b"").decode() for name, value in headers if name in wanted}
         return msgspec.convert(texts, DeadLetter, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
         raise Poison(Reason.UNREADABLE, f"not the headers of a dead letter: {error}") from error

@@ -60,7 +60,7 @@ class TopicSpec:
     entity: Entity
     scope: Scope
     schema: type[Message]
-    event: str  # CloudEvents type is sideline.<event>.v1; empty on dead topics, which keep the headers they got
+    event: str  # the word in the CloudEvents type; empty on dead topics, which keep the headers they got
     key: str
     partitions: int
     retention_ms: int
@@ -79,10 +79,20 @@ class TopicSpec:
         if (site is not None) != (self.scope is Scope.SITE):
             raise ValueError(f"{self.entity} is a {self.scope} topic, site was {site!r}")
         if site is None:
-            return f"sideline.{self.entity}.v1"
+            return self.address
         if not _SITE.match(site):
             raise ValueError(f"{site!r} is no site id")
-        return f"sideline.{site}.{self.entity}.v1"
+        return self.address.replace("{site}", site)
+
+    @property
+    def address(self) -> str:
+        """The topic's name, with `{site}` where that of a site goes."""
+        return f"sideline.{{site}}.{self.entity}.v1" if self.scope is Scope.SITE else f"sideline.{self.entity}.v1"
+
+    @property
+    def ce_type(self) -> str:
+        """The CloudEvents type of what is on the topic; dead letters keep the type they had."""
+        return f"sideline.{self.event}.v1" if self.event else "as the original"
 
     def config(self) -> dict[str, str]:
         """Return the broker's settings for the topic.
