@@ -1,0 +1,108 @@
+"""A site's budget as one versioned configuration, and the arithmetic that refuses what cannot hold."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from schemas.faults import Fatal
+from schemas.words import MICRO, Ppm
+
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+MAX_TOKENS: Final = 100_000
+MAX_TIME_MS: Final = 366 * DAY_MS
+
+PositivePpm = Annotated[int, Meta(ge=1, le=MICRO, description="Millionths.")]
+PositiveTokens = Annotated[int, Meta(ge=1, le=MAX_TOKENS, description="Whole tokens.")]
+Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS, description="Whole tokens.")]
+Millis = Annotated[int, Meta(ge=1, le=MAX_TIME_MS, description="Milliseconds.")]
+MicroLogOdds = Annotated[int, Meta(ge=-1_000 * MICRO, le=1_000 * MICRO, description="Micro-log-odds.")]
+
+
+class BudgetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything an operator decides about a site's budget.
+
+    In any n consecutive decided captures: false damage sidelines <= alpha * n + burst; false identity sidelines
+    <= alpha_identity * n + burst_identity; diverts of every kind, true or false <= beta * n + burst_diverts.
+    """
+
+    alpha_ppm: PositivePpm = 5_000
+    burst_tokens: PositiveTokens = 50
+    reserve: Tokens = 2  # the last tokens serve only captures scored as major
+    alpha_identity_ppm: Ppm = 2_000
+    burst_identity: Tokens = 20
+    beta_ppm: PositivePpm = 20_000
+    burst_diverts: PositiveTokens = 200  # the station's capacity: minutes of work x units a minute
+    audit_ppm: Ppm = 500
+
+    floor: MicroLogOdds = -2 * MICRO  # no score below asks for a sideline
+    ceiling: MicroLogOdds = 8 * MICRO  # every score at or above asks for one
+    start_threshold: MicroLogOdds = 2 * MICRO  # in force until enough scores are known
+    override_threshold: MicroLogOdds | None = None  # set by hand, until `override_until_ms`
+    override_until_ms: Annotated[int, Meta(ge=0, le=2**52)] = 0  # Unix time
+
+    verdict_timeout_ms: Millis = 8 * HOUR_MS
+    horizon_ms: Millis = 48 * HOUR_MS
+    captures_per_s: Annotated[float, Meta(gt=0, le=100_000)] = 12.0  # expected at peak, of the whole site
+    verdict_delay_ms: Millis = 180_000  # expected between a sideline and its verdict
+
+    def check(self) -> BudgetConfig:
+        """Return this configuration if it can hold.
+
+        Raises:
+            Fatal: naming the field at fault and the number it needs.
+        """
+        try:  # a Struct made by hand has not met its own limits yet
+            msgspec.convert(msgspec.to_builtins(self), BudgetConfig)
+        except msgspec.ValidationError as error:
+            raise Fatal(f"budget configuration refused: {error}") from error
+        for problem in (self._bursts(), self._thresholds(), self._times()):
+            if problem:
+                raise Fatal(f"budget configuration refused: {problem}")
+        return self
+
+    def _bursts(self) -> str:
+        delay_captures = Fraction(self.captures_per_s).limit_denominator(MICRO) * self.verdict_delay_ms / 1000
+        for alpha, alpha_ppm, burst, tokens in (
+            ("alpha_ppm", self.alpha_ppm, "burst_tokens", self.burst_tokens),
+            ("alpha_identity_ppm", self.alpha_identity_ppm, "burst_identity", self.burst_identity),
+        ):
+            need = -(-2 * alpha_ppm * delay_captures // MICRO)
+            if tokens < need:
+                return (
+                    f"{burst}={tokens} cannot carry {alpha}={alpha_ppm}: verdicts come {float(delay_captures):.0f} "
+                    f"captures late, so it needs {burst} >= {need} (twice alpha times the delay)"
+                )
+        if self.reserve >= self.burst_tokens:
+            return f"reserve={self.reserve} leaves no token for ordinary damage: it needs reserve < {self.burst_tokens}"
+        return ""
+
+    def _thresholds(self) -> str:
+        if self.floor > self.ceiling:
+            return f"floor={self.floor} is above ceiling={self.ceiling}"
+        for name, value in (("start_threshold", self.start_threshold), ("override_threshold", self.override_threshold)):
+            if value is not None and not self.floor <= value <= self.ceiling:
+                return f"{name}={value} needs to be between floor={self.floor} and ceiling={self.ceiling}"
+        if self.override_threshold is not None and not self.override_until_ms:
+            return "override_threshold needs override_until_ms: a threshold set by hand must expire"
+        return ""
+
+    def _times(self) -> str:
+        if self.horizon_ms < 2 * HOUR_MS:
+            return (
+                f"horizon_ms={self.horizon_ms} needs to be at least {2 * HOUR_MS}: its last hour takes no new outcomes"
+            )
+        if self.verdict_timeout_ms > self.horizon_ms - HOUR_MS:
+            return (
+                f"verdict_timeout_ms={self.verdict_timeout_ms} needs to be at most {self.horizon_ms - HOUR_MS}, "
+                "an hour below horizon_ms: else a verdict could come for an outcome no longer on record"
+            )
+        if self.verdict_timeout_ms < self.verdict_delay_ms:
+            return (
+                f"verdict_timeout_ms={self.verdict_timeout_ms} needs to be at least {self.verdict_delay_ms}, the delay"
+            )
+        return ""

@@ -1,0 +1,788 @@
+#!lua
+-- The decision: the only code that writes a site's keys. One call, idempotent by capture id.
+--
+-- Everything is read and computed first; the writes are queued meanwhile and run at the very end, each on a key whose
+-- type was checked, because a script that fails midway keeps what it wrote before. Every number is an integer below
+-- 2^53: tokens and probabilities in millionths, scores and thresholds in micro-log-odds, times in milliseconds since
+-- 1970. Numbers become text only through `digits`: Lua's own conversion cuts them to 14 places.
+--
+-- All keys carry the site's hash tag. KEYS[1..8] are the same for every operation; outcomes and units that only a sweep
+-- or a verdict by unit discovers are named from the prefix in ARGV[2], which carries the tag as well.
+
+local STORE, LINES, CONFIG, BUDGET = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local COUNTS, OPEN, FUSIONS, CLOCK = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local OP, PREFIX, STORE_ID = ARGV[1], ARGV[2], ARGV[3]
+
+local TOKEN = 1000000
+local HOUR_MS = 3600000
+local DAY_MS = 24 * HOUR_MS
+local EXACT = 9007199254740992 -- 2^53: beyond it doubles skip integers
+local SWEEP = 16 -- expired stops closed per call: bounds what one capture can cost another
+
+-- The normalised histogram (design: a fast scale, a slow shape). budget/model.py states the same numbers.
+local MEMORY = 3000 -- captures over which location and scale are averaged
+local SETTLING = 64 -- first captures whose deviations are not clipped: the scale is not known yet
+local CLIP = 4 -- deviations count at most this many scales: outliers cannot drag the scale
+local SCALE_MIN = 1000
+local BINS = 512
+local BINS_PER_SCALE = 16
+local BIN_OF_LOCATION = 64 -- the histogram reaches from 4 scales below the location to 28 above
+local EVERY = 25 -- captures between two moves of the threshold
+local FIRST_MOVE = 1000 -- captures known before the threshold leaves its starting point
+local WEIGHT = 1048576 -- of one capture at first, 2^20
+local WEIGHT_MAX = 268435456 -- 2^28, then every mass is divided by 2^8
+local GROWTH_PPM = 867 -- per move: the weight doubles in 20,000 captures, so a capture's share halves
+local THRESHOLD_TTL_MS = 30 * DAY_MS -- of a fusion version no one scores with any more
+
+local BUDGET_FIELDS = {"seq", "balance", "pending", "identity_balance", "identity_pending", "diverts", "restoring"}
+local CONFIG_FIELDS = {
+  "version", "alpha_ppm", "burst_tokens", "reserve", "alpha_identity_ppm", "burst_identity", "beta_ppm",
+  "burst_diverts", "audit_ppm", "floor", "ceiling", "start_threshold", "override_threshold", "override_until_ms",
+  "verdict_timeout_ms", "horizon_ms", "admitted_after_ms",
+}
+local THRESHOLD_FIELDS = {"captures", "location", "scale", "weight", "total", "since", "moves", "threshold"}
+
+-- ---------------------------------------------------------------------------------------------------- reading, writing
+
+local kinds = {} -- key -> the type it has or will have, for every key looked at
+local exists = {}
+local writes = {}
+local bumps = {}
+
+local function broken(message)
+  error({err = "BROKEN " .. message})
+end
+
+local function expect(key, kind)
+  if kinds[key] ~= kind then
+    local found = redis.call("TYPE", key).ok
+    if found ~= "none" and found ~= kind then
+      broken(key .. " is a " .. found .. ", not a " .. kind)
+    end
+    kinds[key] = kind
+    exists[key] = found ~= "none"
+  end
+  return key
+end
+
+local function write(command, key, ...)
+  if not kinds[key] then
+    broken(key .. " would be written without having been checked")
+  end
+  writes[#writes + 1] = {command, key, ...}
+end
+
+local function digits(n)
+  return string.format("%.0f", n + 0)
+end
+
+local function int(text, name)
+  local n = tonumber(text)
+  if not n or n % 1 ~= 0 or n >= EXACT or n <= -EXACT then
+    broken(name .. " holds " .. tostring(text) .. ", which is no integer")
+  end
+  return n
+end
+
+local function load(key, names)
+  expect(key, "hash")
+  local values = redis.call("HMGET", key, unpack(names))
+  local record = {}
+  for i = 1, #names do
+    record[names[i]] = values[i] and int(values[i], names[i]) or 0
+  end
+  return record
+end
+
+local function save(key, record, names)
+  local flat = {}
+  for i = 1, #names do
+    flat[2 * i - 1] = names[i]
+    flat[2 * i] = digits(record[names[i]])
+  end
+  write("HSET", key, unpack(flat))
+end
+
+local function bump(name, by)
+  bumps[name] = (bumps[name] or 0) + (by or 1)
+end
+
+local function commit()
+  local names = {}
+  for name in pairs(bumps) do
+    names[#names + 1] = name
+  end
+  if #names > 0 then
+    local counts = load(COUNTS, names)
+    for i = 1, #names do
+      counts[names[i]] = counts[names[i]] + bumps[names[i]]
+    end
+    save(COUNTS, counts, names)
+  end
+  for i = 1, #writes do
+    redis.call(unpack(writes[i]))
+  end
+end
+
+-- --------------------------------------------------------------------------------------------------------------- times
+
+local function now_us()
+  local time = redis.call("TIME")
+  local offset_ms = redis.call("GET", expect(CLOCK, "string")) -- tests move the clock with it; absent in production
+  return tonumber(time[1]) * 1000000 + tonumber(time[2]) + (offset_ms and int(offset_ms, CLOCK) or 0) * 1000
+end
+
+local MONTH_STARTS = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334}
+
+local function days_before(year) -- from 1970-01-01 to the year's first day
+  local y = year - 1
+  return 365 * (year - 1970) + math.floor(y / 4) - math.floor(y / 100) + math.floor(y / 400) - 477
+end
+
+local function rfc3339(ms, fraction)
+  local day = math.floor(ms / DAY_MS)
+  local second = math.floor((ms - day * DAY_MS) / 1000)
+  local year = 1970 + math.floor(day / 365.2425)
+  while days_before(year) > day do year = year - 1 end
+  while days_before(year + 1) <= day do year = year + 1 end
+  local of_year = day - days_before(year)
+  local leap = (year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0)) and 1 or 0
+  local month = 12
+  while of_year < MONTH_STARTS[month] + (month > 2 and leap or 0) do month = month - 1 end
+  local of_month = of_year - MONTH_STARTS[month] - (month > 2 and leap or 0)
+  return string.format("%04d-%02d-%02dT%02d:%02d:%02d.%sZ", year, month, of_month + 1,
+    math.floor(second / 3600), math.floor(second / 60) % 60, second % 60, fraction)
+end
+
+-- -------------------------------------------------------------------------------------------------------------- tokens
+
+-- A purse is one escrow: balance + pending never exceeds its burst unless a lowered burst left more pending than that,
+-- and then its balance is zero.
+local function purses(budget, config)
+  return {
+    damage = {
+      balance = budget.balance, pending = budget.pending,
+      alpha = config.alpha_ppm, burst = config.burst_tokens * TOKEN,
+    },
+    identity = {
+      balance = budget.identity_balance, pending = budget.identity_pending,
+      alpha = config.alpha_identity_ppm, burst = config.burst_identity * TOKEN,
+    },
+  }
+end
+
+local function keep(budget, purse)
+  budget.balance, budget.pending = purse.damage.balance, purse.damage.pending
+  budget.identity_balance, budget.identity_pending = purse.identity.balance, purse.identity.pending
+end
+
+local function room(purse)
+  return math.max(0, purse.burst - purse.balance - purse.pending)
+end
+
+local function refill(purse)
+  purse.balance = purse.balance + math.min(purse.alpha, room(purse))
+end
+
+local function debit(purse)
+  purse.balance = purse.balance - TOKEN
+  purse.pending = purse.pending + TOKEN
+end
+
+local function destroy(purse)
+  purse.pending = purse.pending - TOKEN
+end
+
+local function give_back(purse)
+  purse.pending = purse.pending - TOKEN
+  purse.balance = purse.balance + math.min(TOKEN, room(purse))
+end
+
+-- ---------------------------------------------------------------------------------------------------------- open stops
+
+-- Every divert opens a stop, a member `<divert>:<capture>:<unit>` of OPEN scored with the time it expires. Damage and
+-- identity stops hold a token, audits hold none. A stop closes once: whoever finds it in OPEN closes it.
+local CAPTURE_ID_LENGTH = 36
+
+local function stop_of(divert, capture, unit)
+  return divert .. ":" .. capture .. ":" .. unit
+end
+
+local function parts_of(stop)
+  local divert = string.match(stop, "^(%a+):")
+  local from = #divert + 2
+  return divert, string.sub(stop, from, from + CAPTURE_ID_LENGTH - 1), string.sub(stop, from + CAPTURE_ID_LENGTH + 1)
+end
+
+local function close(stop, state)
+  local _, capture, unit = parts_of(stop)
+  write("ZREM", expect(OPEN, "zset"), stop)
+  write("SREM", expect(PREFIX .. "unit:" .. unit, "set"), stop)
+  local outcome = expect(PREFIX .. "outcome:" .. capture, "hash")
+  if exists[outcome] then
+    write("HSET", outcome, "token", state)
+  end
+end
+
+local EXPIRED = {damage = "expired", identity = "identity_expired", audit = "audit_expired"}
+
+local function expire(stop, purse)
+  local divert = parts_of(stop)
+  if purse[divert] then
+    destroy(purse[divert])
+  end
+  bump(EXPIRED[divert])
+  close(stop, "expired")
+end
+
+local function sweep(now_ms, purse, limit)
+  local swept = {}
+  local stops = redis.call("ZRANGEBYSCORE", expect(OPEN, "zset"), "-inf", digits(now_ms), "LIMIT", 0, limit)
+  for i = 1, #stops do
+    expire(stops[i], purse)
+    swept[stops[i]] = true
+  end
+  return swept, #stops
+end
+
+-- ----------------------------------------------------------------------------------------------------------- threshold
+
+local function bin_names()
+  local names = {}
+  for bin = 1, BINS do
+    names[bin] = digits(bin - 1)
+  end
+  return names
+end
+
+local function starting(config)
+  return {
+    captures = 0, location = 0, scale = SCALE_MIN, weight = WEIGHT, total = 0, since = 0, moves = 0,
+    threshold = config.start_threshold,
+  }
+end
+
+local function clamp(threshold, config)
+  return math.max(config.floor, math.min(config.ceiling, threshold))
+end
+
+local function in_force(state, config, now_ms)
+  if now_ms < config.override_until_ms then
+    bump("overridden")
+    return clamp(config.override_threshold, config)
+  end
+  return clamp(state.threshold, config)
+end
+
+-- The share of captures that should lie above: alpha * (2 * balance / burst)^2, in billionths.
+local function share_above(purse, config)
+  local ratio = math.floor(2 * purse.balance / config.burst_tokens) -- millionths
+  local squared = math.floor(ratio * ratio / 1000000)
+  return math.min(1000000000, math.floor(config.alpha_ppm * squared / 1000))
+end
+
+local function quantile(state, bins, names, share)
+  local above = math.floor(math.floor(state.total / 1000000) * share / 1000)
+  local seen = 0
+  for i = BINS, 1, -1 do
+    local mass = bins[names[i]]
+    if above > 0 and mass > 0 and seen + mass >= above then
+      local edge = (i - BIN_OF_LOCATION) * 1024 - math.floor((above - seen) * 1024 / mass)
+      return state.location + math.floor(state.scale * edge / (BINS_PER_SCALE * 1024))
+    end
+    seen = seen + mass
+  end
+  return nil
+end
+
+local function move(state, bins, names, purse, config)
+  state.threshold = quantile(state, bins, names, share_above(purse, config)) or config.ceiling
+  state.moves = state.moves + 1
+end
+
+local function bin_of(state, score)
+  local position = math.floor((score - state.location) * BINS_PER_SCALE / state.scale) + BIN_OF_LOCATION
+  return math.max(0, math.min(BINS - 1, position))
+end
+
+local function nudge(distance, captures) -- one step of a running mean, rounded to the nearest integer
+  return math.floor((2 * distance + captures) / (2 * captures))
+end
+
+local function track(state, score)
+  local over = math.min(MEMORY, state.captures + 1)
+  if state.captures == 0 then
+    state.location = score
+  else
+    local deviation = score - state.location
+    if state.captures >= SETTLING then
+      deviation = math.max(-CLIP * state.scale, math.min(CLIP * state.scale, deviation))
+    end
+    state.location = state.location + nudge(deviation, over)
+    state.scale = math.max(SCALE_MIN, state.scale + nudge(math.abs(deviation) - state.scale, over))
+  end
+  state.captures = state.captures + 1
+end
+
+-- Let one score into the histogram; every EVERY captures let the weight grow and move the threshold. One bin is read
+-- and written per capture, all of them once per move.
+local function learn(state, scores, score, purse, config)
+  local fresh = nil
+  if state.captures >= SETTLING then
+    fresh = digits(bin_of(state, score))
+    state.total = state.total + state.weight
+  end
+  track(state, score)
+  state.since = state.since + 1
+
+  if state.since < EVERY then
+    if fresh then
+      local bin = load(scores, {fresh})
+      write("HSET", scores, fresh, digits(bin[fresh] + state.weight))
+    end
+    return
+  end
+
+  local names = bin_names()
+  local bins = load(scores, names)
+  if fresh then
+    bins[fresh] = bins[fresh] + state.weight
+  end
+  state.since = 0
+  state.weight = state.weight + math.floor(state.weight * GROWTH_PPM / 1000000)
+  if state.weight > WEIGHT_MAX then
+    state.weight, state.total = math.floor(state.weight / 256), 0
+    for i = 1, BINS do
+      bins[names[i]] = math.floor(bins[names[i]] / 256)
+      state.total = state.total + bins[names[i]]
+    end
+    save(scores, bins, names)
+  elseif fresh then
+    write("HSET", scores, fresh, digits(bins[fresh]))
+  end
+  if state.captures >= FIRST_MOVE then
+    move(state, bins, names, purse, config)
+  end
+end
+
+-- ---------------------------------------------------------------------------------------------------------- operations
+
+local function site_refuses() -- nil where this store and this site may be written
+  local store_id = redis.call("GET", expect(STORE, "string"))
+  if not store_id then
+    return {"refused", "unknown_site"}
+  elseif store_id ~= STORE_ID then
+    return {"fatal", "store", store_id}
+  end
+  return nil
+end
+
+local function load_budget()
+  local budget = load(BUDGET, BUDGET_FIELDS)
+  if not exists[BUDGET] then
+    broken(BUDGET .. " is gone while its site is registered")
+  end
+  return budget
+end
+
+local function load_config()
+  local config = load(CONFIG, CONFIG_FIELDS)
+  if not exists[CONFIG] then
+    broken(CONFIG .. " is gone while its site is registered")
+  end
+  return config
+end
+
+local function save_threshold(key, scores, version, state)
+  save(key, state, THRESHOLD_FIELDS)
+  if state.since == 0 or not exists[key] then
+    write("PEXPIRE", key, digits(THRESHOLD_TTL_MS))
+    write("PEXPIRE", expect(scores, "hash"), digits(THRESHOLD_TTL_MS))
+    write("SADD", expect(FUSIONS, "set"), version)
+  end
+end
+
+-- What asks for a sideline, which budget answers, and why. Every stop debits one budget only, damage before identity.
+local function divert_of(ask, purse, diverts, config)
+  local capacity = diverts >= TOKEN
+  local divert, reason, withheld = "none", "below_threshold", false
+  if ask.score >= ask.threshold then
+    local balance = purse.damage.balance
+    if balance < TOKEN then
+      reason, withheld = "no_token", true
+      bump("withheld_balance")
+    elseif not ask.major and balance - config.reserve * TOKEN < TOKEN then
+      reason, withheld = "reserved", true
+      bump("withheld_reserve")
+    elseif not capacity then
+      reason, withheld = "diverts_full", true
+      bump("withheld_diverts")
+    else
+      divert, reason = "damage", "above_threshold"
+    end
+  end
+  if divert == "none" and ask.conflict then
+    if purse.identity.balance >= TOKEN and capacity then
+      divert, reason, withheld = "identity", "identity_conflict", false
+    else
+      reason = withheld and reason or "identity_no_token"
+      bump("withheld_identity")
+    end
+  end
+  if divert == "none" and ask.draw < config.audit_ppm then
+    if capacity then
+      divert = "audit"
+    else
+      bump("withheld_audit")
+    end
+  end
+  return divert, reason, withheld
+end
+
+local function quoted(text)
+  return '"' .. text .. '"'
+end
+
+local function decide()
+  local OUTCOME, UNIT, LAST, THRESHOLD, SCORES = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
+  local line, capture, unit, digest = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+  local append_ms, decide_by_ms = int(ARGV[8], "append_ms"), int(ARGV[9], "decide_by_ms")
+  local outcome, reason = ARGV[10], ARGV[11]
+  local score = ARGV[12] ~= "" and int(ARGV[12], "score") or nil
+  local fusion_version = ARGV[16]
+
+  local refusal = site_refuses()
+  if refusal then
+    return refusal
+  end
+  local stored = redis.call("HMGET", expect(OUTCOME, "hash"),
+    "outcome", "reason", "digest", "decision", "sidelined", "decided_at")
+  if exists[OUTCOME] then
+    if stored[3] ~= digest and stored[3] ~= "" then -- a restored outcome may not know its digest
+      return {"refused", "id_reused"}
+    end
+    return {"stored", stored[1], stored[2], stored[3], stored[4], stored[5] or "", stored[6]}
+  end
+
+  local us = now_us()
+  local now_ms = math.floor(us / 1000)
+  local budget, config = load_budget(), load_config()
+  if budget.restoring ~= 0 then
+    return {"fatal", "restoring"}
+  end
+  if redis.call("SISMEMBER", expect(LINES, "set"), line) == 0 then
+    return {"refused", "unknown_line"}
+  end
+  local made_ms = tonumber(string.sub(capture, 1, 8), 16) * 65536 + tonumber(string.sub(capture, 10, 13), 16)
+  local admitted_after_ms = math.max(config.admitted_after_ms, now_ms - config.horizon_ms + HOUR_MS)
+  if append_ms <= admitted_after_ms or made_ms <= admitted_after_ms then
+    return {"refused", "too_old"}
+  elseif made_ms > now_ms + HOUR_MS then
+    return {"refused", "from_the_future"}
+  end
+
+  local purse = purses(budget, config)
+  sweep(now_ms, purse, SWEEP)
+  local before = {balance = purse.damage.balance, pending = purse.damage.pending}
+  local action, divert, withheld = "none", "none", false
+  local threshold = nil
+  if outcome == "decided" and now_ms > decide_by_ms then
+    outcome, reason = "undetermined", "late"
+    bump("late")
+  end
+
+  if outcome == "decided" then
+    budget.seq = budget.seq + 1
+    refill(purse.damage)
+    refill(purse.identity)
+    budget.diverts = budget.diverts + math.min(config.beta_ppm, config.burst_diverts * TOKEN - budget.diverts)
+
+    local state = load(THRESHOLD, THRESHOLD_FIELDS)
+    if not exists[THRESHOLD] then
+      state = starting(config)
+    end
+    threshold = in_force(state, config, now_ms)
+    divert, reason, withheld = divert_of({
+      score = score, threshold = threshold, major = ARGV[13] == "1", conflict = ARGV[14] == "1",
+      draw = int(ARGV[15], "audit_draw_ppm"),
+    }, purse, budget.diverts, config)
+    action = (divert == "damage" or divert == "identity") and "sideline" or "pass"
+    if purse[divert] then
+      debit(purse[divert])
+    end
+    if divert ~= "none" then
+      budget.diverts = budget.diverts - TOKEN
+      bump(divert .. "_diverts")
+    end
+    if action == "pass" then
+      bump("passed")
+    end
+    if withheld then
+      bump("withheld")
+    end
+    learn(state, SCORES, score, purse.damage, config)
+    save_threshold(THRESHOLD, SCORES, fusion_version, state)
+  else
+    bump(outcome)
+  end
+  keep(budget, purse)
+
+  local decide_by = rfc3339(decide_by_ms, string.format("%03d", decide_by_ms % 1000))
+  local decided_at = rfc3339(now_ms, string.format("%06d", us % 1000000))
+  local common = ',"divert":' .. quoted(divert)
+  if outcome == "decided" then
+    common = common .. ',"seq":' .. digits(budget.seq)
+  end
+  if score then
+    common = common .. ',"score":' .. digits(score)
+  end
+  if threshold then
+    common = common .. ',"threshold":' .. digits(threshold)
+  end
+  local times = ',"decide_by":' .. quoted(decide_by) .. ',"decided_at":' .. quoted(decided_at) .. "}"
+  local decision = table.concat({
+    ARGV[17], ',"outcome":', quoted(outcome), ',"action":', quoted(action), common,
+    ',"withheld":', tostring(withheld), ',"reason":', cjson.encode(reason),
+    ',"balance_before":', digits(before.balance), ',"balance_after":', digits(budget.balance),
+    ',"pending_before":', digits(before.pending), ',"pending_after":', digits(budget.pending),
+    ',"audit_ppm":', digits(config.audit_ppm), ',"config_version":', digits(config.version), times,
+  })
+  local sidelined = divert ~= "none" and ARGV[18] .. common .. times or ""
+
+  local record = {
+    "outcome", outcome, "reason", reason, "digest", digest, "decision", decision, "decided_at", decided_at,
+  }
+  if divert ~= "none" then
+    local stop = stop_of(divert, capture, unit)
+    for _, value in ipairs({"sidelined", sidelined, "divert", divert, "unit", unit, "token", "open"}) do
+      record[#record + 1] = value
+    end
+    write("ZADD", expect(OPEN, "zset"), digits(now_ms + config.verdict_timeout_ms), stop)
+    write("SADD", expect(UNIT, "set"), stop)
+    write("SET", expect(LAST, "string"), capture, "PX", digits(config.horizon_ms))
+  end
+  write("HSET", OUTCOME, unpack(record))
+  write("PEXPIRE", OUTCOME, digits(config.horizon_ms))
+  save(BUDGET, budget, BUDGET_FIELDS)
+  commit()
+  return {"created", outcome, reason, digest, decision, sidelined, decided_at}
+end
+
+-- A verdict by one capture or by a unit. The first in-time verdict of a stop closes it; what a disposition did is kept
+-- under its id, so that its redelivery gets the same answer and moves nothing.
+local function settle()
+  local VERDICT, SUBJECT, LAST = KEYS[9], KEYS[10], KEYS[11]
+  local fingerprint, found, by_unit, subject = ARGV[4], ARGV[5], ARGV[6] == "unit", ARGV[7]
+
+  local refusal = site_refuses()
+  if refusal then
+    return refusal
+  end
+  local known = redis.call("GET", expect(VERDICT, "string"))
+  if known then
+    if string.sub(known, 1, #fingerprint) ~= fingerprint then
+      return {"refused", "id_reused"}
+    end
+    return {"settled", known}
+  end
+  local budget, config = load_budget(), load_config()
+  if budget.restoring ~= 0 then
+    return {"fatal", "restoring"}
+  end
+  local now_ms = math.floor(now_us() / 1000)
+  local purse = purses(budget, config)
+  local swept = sweep(now_ms, purse, SWEEP)
+
+  local stops, captures, state = {}, {}, "label"
+  if by_unit then
+    stops = redis.call("SMEMBERS", expect(SUBJECT, "set"))
+    local last = redis.call("GET", expect(LAST, "string"))
+    if last then
+      captures, state = {last}, "revised" -- unless a stop of the unit is open
+    end
+  else
+    local outcome = redis.call("HMGET", expect(SUBJECT, "hash"), "divert", "unit")
+    if not exists[SUBJECT] then
+      return {"refused", "unknown_capture"}
+    end
+    captures = {subject}
+    if outcome[1] then
+      stops, state = {stop_of(outcome[1], subject, outcome[2])}, "revised"
+    end
+  end
+
+  local good = found == "damaged" or found == "wrong_item"
+  local returned, spent, judged = 0, 0, {}
+  for i = 1, #stops do
+    local stop = stops[i]
+    local expires_ms = redis.call("ZSCORE", expect(OPEN, "zset"), stop)
+    if expires_ms and not swept[stop] then
+      local divert, capture = parts_of(stop)
+      if int(expires_ms, OPEN) <= now_ms then
+        expire(stop, purse)
+      elseif divert == "audit" then
+        judged[#judged + 1] = capture
+        bump(found == "damaged" and "audit_damaged" or "audit_cleared")
+        close(stop, "judged")
+      else
+        judged[#judged + 1] = capture
+        if good then
+          give_back(purse[divert])
+          returned = returned + 1
+        else
+          destroy(purse[divert])
+          spent = spent + 1
+        end
+        bump((divert == "identity" and "identity_" or "") .. (good and "confirmed" or "cleared"))
+        close(stop, good and "returned" or "spent")
+      end
+    end
+  end
+  if #judged > 0 then
+    captures, state = judged, returned + spent > 0 and "settled" or "label"
+  end
+  bump(state == "label" and "labels" or state)
+
+  keep(budget, purse)
+  local result = table.concat({fingerprint, state, digits(returned), digits(spent), unpack(captures)}, " ")
+  write("SET", VERDICT, result, "PX", digits(config.horizon_ms))
+  save(BUDGET, budget, BUDGET_FIELDS)
+  commit()
+  return {"settled", result}
+end
+
+local function sweep_once()
+  local refusal = site_refuses()
+  if refusal then
+    return refusal
+  end
+  local budget, config = load_budget(), load_config()
+  local purse = purses(budget, config)
+  local _, closed = sweep(math.floor(now_us() / 1000), purse, int(ARGV[4], "limit"))
+  keep(budget, purse)
+  save(BUDGET, budget, BUDGET_FIELDS)
+  commit()
+  return {"swept", digits(closed)}
+end
+
+-- ------------------------------------------------------------------------------------------------------- configuration
+
+-- ARGV from `from` on: the configuration as JSON, then name and value of each of its integers.
+local function read_config(from)
+  local config = {json = ARGV[from]}
+  for i = from + 1, #ARGV, 2 do
+    config[ARGV[i]] = int(ARGV[i + 1], ARGV[i])
+  end
+  return config
+end
+
+local function save_config(config)
+  save(CONFIG, config, CONFIG_FIELDS)
+  write("HSET", CONFIG, "json", config.json)
+  write("HSET", expect(PREFIX .. "configs", "hash"), digits(config.version), config.json)
+end
+
+local function cut(budget, purse)
+  local excess = math.min(purse.balance, math.max(0, purse.balance + purse.pending - purse.burst))
+  if excess > 0 then
+    purse.balance = purse.balance - excess
+    bump("destroyed", excess)
+  end
+end
+
+-- Register a site, or add lines to one. Only a new site gets tokens: a full burst, which A <= burst allows.
+local function register()
+  local store_id = redis.call("GET", expect(STORE, "string"))
+  if store_id and store_id ~= STORE_ID then
+    return {"fatal", "store", store_id}
+  end
+  expect(LINES, "set")
+  local lines = int(ARGV[4], "lines")
+  for i = 5, 4 + lines do
+    write("SADD", LINES, ARGV[i])
+  end
+  load(BUDGET, BUDGET_FIELDS)
+  if exists[BUDGET] then
+    commit()
+    return {"version", digits(load_config().version)}
+  end
+  local config = read_config(5 + lines)
+  config.version, config.admitted_after_ms = 1, 0
+  expect(CONFIG, "hash")
+  write("SET", STORE, STORE_ID)
+  save_config(config)
+  save(BUDGET, {
+    seq = 0, balance = config.burst_tokens * TOKEN, pending = 0, restoring = 0,
+    identity_balance = config.burst_identity * TOKEN, identity_pending = 0, diverts = config.burst_diverts * TOKEN,
+  }, BUDGET_FIELDS)
+  commit()
+  return {"version", "1"}
+end
+
+-- Replace the configuration. A lowered burst destroys balance at once, a raised one grants nothing. A raised horizon
+-- must not admit captures whose outcomes have expired under the old one.
+local function configure()
+  local refusal = site_refuses()
+  if refusal then
+    return refusal
+  end
+  local budget, old = load_budget(), load_config()
+  if budget.restoring ~= 0 then
+    return {"fatal", "restoring"}
+  end
+  local config = read_config(4)
+  if redis.call("HGET", CONFIG, "json") == config.json then
+    return {"version", digits(old.version)}
+  end
+  config.version, config.admitted_after_ms = old.version + 1, old.admitted_after_ms
+  if config.horizon_ms > old.horizon_ms then
+    local gone_ms = math.floor(now_us() / 1000) - old.horizon_ms + HOUR_MS
+    config.admitted_after_ms = math.max(old.admitted_after_ms, gone_ms)
+  end
+  local purse = purses(budget, config)
+  cut(budget, purse.damage)
+  cut(budget, purse.identity)
+  keep(budget, purse)
+  budget.diverts = math.min(budget.diverts, config.burst_diverts * TOKEN)
+  save_config(config)
+  save(BUDGET, budget, BUDGET_FIELDS)
+  commit()
+  return {"version", digits(config.version)}
+end
+
+-- Give a fusion version that no capture was scored with yet a histogram from vetted negatives.
+local function warm()
+  local THRESHOLD, SCORES, version = KEYS[9], KEYS[10], ARGV[4]
+  local refusal = site_refuses()
+  if refusal then
+    return refusal
+  end
+  load(THRESHOLD, THRESHOLD_FIELDS)
+  if exists[THRESHOLD] then
+    return {"warm", "0"}
+  end
+  local budget, config = load_budget(), load_config()
+  local state = starting(config)
+  state.captures, state.location = int(ARGV[5], "captures"), int(ARGV[6], "location")
+  state.scale = math.max(SCALE_MIN, int(ARGV[7], "scale"))
+  local names, bins = bin_names(), {}
+  expect(SCORES, "hash")
+  for i = 1, BINS do
+    bins[names[i]] = int(ARGV[7 + i], "mass")
+    state.total = state.total + bins[names[i]]
+  end
+  move(state, bins, names, purses(budget, config).damage, config)
+  save(SCORES, bins, names)
+  save_threshold(THRESHOLD, SCORES, version, state)
+  commit()
+  return {"warm", "1"}
+end
+
+local operations = {
+  decide = decide, settle = settle, sweep = sweep_once, register = register, configure = configure, warm = warm,
+}
+local operation = operations[OP]
+if not operation then
+  broken("no operation " .. OP)
+end
+return operation()

@@ -1,0 +1,339 @@
+"""The decision store: the one place where a capture gets its outcome and a verdict moves a token."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from budget.config import BudgetConfig
+from budget.keys import SITES, STORE, SiteKeys
+from budget.link import Argument, RedisLink
+from budget.records import BudgetState, Record, Request, Settlement, ThresholdState
+from budget.warm import WarmStart
+from schemas.faults import Fatal, Poison, Reason
+from schemas.messages import Disposition
+from schemas.words import Outcome, Verdict
+
+_PLAIN_COUNTS: Final = frozenset(
+    field for field in BudgetState.__dataclass_fields__ if BudgetState.__dataclass_fields__[field].default == 0
+) - {"open_stops"}
+_COMMON_KEYS: Final = ("store", "lines", "config", "budget", "counts", "open", "fusions", "clock")
+_REFUSALS: Final = {
+    "unknown_site": "site {site} is not registered: `sideline site add {site}`",
+    "unknown_line": "line {line} is not registered at site {site}: `sideline site add {site} --line {line}`",
+    "id_reused": "{about} was used before with other content",
+    "too_old": "{about} or its record is older than the horizon less an hour",
+    "from_the_future": "{about} says it was made more than an hour after the store's clock",
+    "unknown_capture": "{about} has no outcome on record at site {site}",
+}
+
+
+class DecisionStore:
+    """Outcomes and budgets of all sites, in one Redis that is never allowed to forget silently.
+
+    `store_id` is the pinned identity of that Redis: every call that finds another one raises `Fatal`.
+    """
+
+    def __init__(self, url: str, *, store_id: str, timeout_s: float = 2.0, script: str | None = None) -> None:
+        """Connect lazily to `url`; `script` replaces `decision.lua` in tests that plant a mistake in it."""
+        self._link = RedisLink(url, timeout_s=timeout_s, script=script)
+        self._store_id = store_id
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._link.close()
+
+    # Which store this is
+
+    async def initialise(self) -> str:
+        """Return the store's id, making one for a store that has none.
+
+        Raises:
+            Fatal: if an id is pinned and this store has another or none: the wrong store, or one that lost its data.
+        """
+        if self._store_id:
+            await self.verify()
+            return self._store_id
+        await self._link.command("SET", STORE, str(uuid.uuid4()), "NX")
+        self._store_id = (await self._link.command("GET", STORE)).decode()
+        return self._store_id
+
+    async def verify(self) -> None:
+        """Check that this is the pinned store.
+
+        Raises:
+            Fatal: naming the fix.
+        """
+        found = await self._link.command("GET", STORE)
+        self._check_id(found.decode() if found else None)
+
+    def _check_id(self, found: str | None) -> None:
+        if not self._store_id:
+            raise Fatal("no store id is pinned: run `sideline init` and set SIDELINE_STORE_ID to what it prints")
+        if found is None:
+            raise Fatal(
+                f"the decision store is empty, it should be {self._store_id}: it lost its data or the URL points "
+                "elsewhere; mend the URL, or rebuild it with `sideline restore`"
+            )
+        if found != self._store_id:
+            raise Fatal(
+                f"this is decision store {found}, pinned is {self._store_id}: mend SIDELINE_REDIS_DECISIONS_URL or "
+                "SIDELINE_STORE_ID; deciding here would decide captures twice"
+            )
+
+    # Sites and their configuration
+
+    async def register(self, site: str, lines: Sequence[str], config: BudgetConfig) -> None:
+        """Make a site known with a full burst of tokens, or add lines to a known one and change nothing else.
+
+        Raises:
+            Fatal: if the configuration cannot hold, naming the number it needs.
+        """
+        await self.verify()
+        arguments = (str(len(lines)), *lines, *_config_arguments(config.check()))
+        await self._ask(SiteKeys(site), "register", arguments)
+        await self._link.command("HSETNX", SITES, site, str(time.time_ns() // 1_000_000))
+
+    async def sites(self) -> dict[str, frozenset[str]]:
+        """Return every registered site with its lines."""
+        names = sorted(name.decode() for name in await self._link.command("HKEYS", SITES))
+        if not names:
+            return {}
+        lines = await self._link.commands([("SMEMBERS", SiteKeys(name).key("lines")) for name in names])
+        return {name: frozenset(line.decode() for line in found) for name, found in zip(names, lines, strict=True)}
+
+    async def configure(self, site: str, config: BudgetConfig) -> int:
+        """Put a configuration in force and return its version; the one already in force keeps its version.
+
+        Lowering a burst destroys balance at once, raising it grants nothing.
+
+        Raises:
+            Fatal: if it cannot hold, naming the number it needs.
+        """
+        answer = await self._ask(SiteKeys(site), "configure", _config_arguments(config.check()))
+        return int(answer[1])
+
+    async def warm(self, site: str, fusion_version: str, start: WarmStart) -> bool:
+        """Give a fusion version its first histogram; False if it has one already."""
+        keys = SiteKeys(site)
+        arguments: list[Argument] = [fusion_version, start.captures, start.location, start.scale, *start.masses]
+        extra = (keys.threshold(fusion_version), keys.scores(fusion_version))
+        answer = await self._ask(keys, "warm", arguments, extra)
+        return bool(answer[1] == b"1")
+
+    # Outcomes
+
+    async def look(self, site: str, capture_id: str) -> Record | None:
+        """Return the outcome on record, if there is one; writes nothing."""
+        keys = SiteKeys(site)
+        found, values = await self._link.commands(
+            [
+                ("GET", keys.key("store")),
+                (
+                    "HMGET",
+                    keys.outcome(capture_id),
+                    "outcome",
+                    "reason",
+                    "digest",
+                    "decision",
+                    "sidelined",
+                    "decided_at",
+                ),
+            ]
+        )
+        if found is None or values[3] is None:
+            return None
+        self._check_id(found.decode())
+        return _record(capture_id, values, created=False)
+
+    async def decide(self, request: Request) -> Record:
+        """Give a capture its one outcome, or return the one it has. Repeating a call is safe.
+
+        Raises:
+            Poison: `id_reused`, `unknown_site`, `unknown_line`, `too_old`, `from_the_future`.
+            Retryable: `redis`.
+            Fatal: this is not the pinned store, or its keys are damaged.
+        """
+        keys = SiteKeys(request.site)
+        extra = (
+            keys.outcome(request.capture_id),
+            keys.unit(request.unit_id),
+            keys.last(request.unit_id),
+            keys.threshold(request.fusion_version),
+            keys.scores(request.fusion_version),
+        )
+        arguments: tuple[Argument, ...] = (
+            request.line,
+            request.capture_id,
+            request.unit_id,
+            request.digest,
+            request.append_ms,
+            request.decide_by_ms,
+            request.ask.value,
+            request.reason,
+            "" if request.score is None else request.score,
+            int(request.major),
+            int(request.identity_conflict),
+            request.audit_draw_ppm,
+            request.fusion_version,
+            request.decision_head,
+            request.sidelined_head,
+        )
+        answer = await self._ask(keys, "decide", arguments, extra, about=request.capture_id, line=request.line)
+        return _record(request.capture_id, answer[1:], created=answer[0] == b"created")
+
+    async def settle(self, disposition: Disposition) -> Settlement:
+        """Let a verdict settle the tokens of its capture or unit, once; a redelivery gets the first answer again.
+
+        Raises:
+            Poison: `unknown_site`, `unknown_capture`, `unknown_verdict`, `no_subject`, `id_reused`.
+            Retryable: `redis`.
+            Fatal: this is not the pinned store, or its keys are damaged.
+        """
+        if disposition.verdict is Verdict.UNKNOWN:
+            raise Poison(Reason.UNKNOWN_VERDICT, f"disposition {disposition.disposition_id} has a verdict unknown here")
+        keys = SiteKeys(disposition.site)
+        if disposition.capture_id is not None:
+            mode, subject, subject_key, last_key = "capture", disposition.capture_id, "outcome:", "unit:"
+        elif disposition.unit_id is not None:
+            mode, subject, subject_key, last_key = "unit", disposition.unit_id, "unit:", "last:"
+        else:
+            raise Poison(Reason.NO_SUBJECT, f"disposition {disposition.disposition_id} names neither capture nor unit")
+        fingerprint = hashlib.sha256(msgspec.json.encode(disposition)).hexdigest()[:32]
+        extra = (
+            keys.verdict(disposition.disposition_id),
+            keys.key(subject_key + subject),
+            keys.key(last_key + subject),
+        )
+        arguments = (fingerprint, disposition.verdict.value, mode, subject)
+        answer = await self._ask(keys, "settle", arguments, extra, about=subject)
+        _, state, returned, spent, *captures = answer[1].decode().split(" ")
+        return Settlement(state=state, returned=int(returned), spent=int(spent), captures=tuple(captures))
+
+    async def sweep(self, site: str, *, limit: int = 1_000) -> int:
+        """Expire up to `limit` stops that no one judged in time, and return how many. Calls do this by themselves."""
+        return int((await self._ask(SiteKeys(site), "sweep", (limit,)))[1])
+
+    # Looking at a budget
+
+    async def sequence(self, site: str) -> int:
+        """Return the last sequence number given out at a site, 0 if there is none."""
+        return int(await self._link.command("HGET", SiteKeys(site).key("budget"), "seq") or 0)
+
+    async def state(self, site: str) -> BudgetState:
+        """Return one consistent picture of a site's budget.
+
+        Raises:
+            Poison: `unknown_site`.
+        """
+        keys = SiteKeys(site)
+        found, config, budget, counts, stops, fusions = await self._link.commands(
+            [
+                ("GET", keys.key("store")),
+                ("HMGET", keys.key("config"), "json", "version"),
+                ("HGETALL", keys.key("budget")),
+                ("HGETALL", keys.key("counts")),
+                ("ZCARD", keys.key("open")),
+                ("SMEMBERS", keys.key("fusions")),
+            ],
+            atomic=True,
+        )
+        if found is None:
+            await self._refuse(site, "unknown_site")
+        self._check_id(found.decode())
+        tokens = _integers(budget)
+        known = {name: value for name, value in _integers(counts).items() if name in _PLAIN_COUNTS}
+        return BudgetState(
+            site=site,
+            config=msgspec.json.decode(config[0], type=BudgetConfig),
+            config_version=int(config[1]),
+            seq=tokens["seq"],
+            balance=tokens["balance"],
+            pending=tokens["pending"],
+            identity_balance=tokens["identity_balance"],
+            identity_pending=tokens["identity_pending"],
+            diverts_balance=tokens["diverts"],
+            thresholds=await self._thresholds(keys, sorted(name.decode() for name in fusions)),
+            open_stops=stops,
+            **known,
+        )
+
+    async def configuration(self, site: str, version: int) -> BudgetConfig | None:
+        """Return the configuration a decision was taken under."""
+        found = await self._link.command("HGET", SiteKeys(site).key("configs"), str(version))
+        return msgspec.json.decode(found, type=BudgetConfig) if found else None
+
+    async def _thresholds(self, keys: SiteKeys, fusions: list[str]) -> dict[str, ThresholdState]:
+        if not fusions:
+            return {}
+        fields = ("threshold", "location", "scale", "captures", "moves")
+        found = await self._link.commands([("HMGET", keys.threshold(name), *fields) for name in fusions])
+        return {
+            name: ThresholdState(*(int(value) for value in values))
+            for name, values in zip(fusions, found, strict=True)
+            if values[0] is not None  # a version no one scores with any more has expired
+        }
+
+    # The script
+
+    async def _ask(
+        self,
+        keys: SiteKeys,
+        operation: str,
+        arguments: Sequence[Argument],
+        extra: Sequence[str] = (),
+        *,
+        about: str = "",
+        line: str = "",
+    ) -> list[Any]:
+        """Run an operation and return its answer; `about` and `line` name what a refusal is about."""
+        every = (*(keys.key(name) for name in _COMMON_KEYS), *extra)
+        answer = await self._link.run(every, (operation, keys.prefix, self._store_id, *arguments))
+        match answer[0]:
+            case b"refused":
+                await self._refuse(keys.site, answer[1].decode(), about=about, line=line)
+            case b"fatal" if answer[1] == b"store":
+                self._check_id(answer[2].decode())
+            case b"fatal":
+                raise Fatal(f"site {keys.site} is half restored: run `sideline restore` to its end before deciding")
+        return answer
+
+    async def _refuse(self, site: str, reason: str, *, about: str = "", line: str = "") -> NoReturn:
+        """Raise the refusal. An unknown site may be a known one whose keys were lost: that must not pass silently."""
+        if reason == "unknown_site":
+            await self.verify()
+            if await self._link.command("HEXISTS", SITES, site):
+                raise Fatal(f"the keys of site {site} are gone from the decision store: run `sideline restore`")
+        raise Poison(Reason(reason), _REFUSALS[reason].format(site=site, about=about, line=line))
+
+
+def _record(capture_id: str, values: Sequence[Any], *, created: bool) -> Record:
+    outcome, reason, digest, decision, sidelined, decided_at = values
+    return Record(
+        capture_id=capture_id,
+        outcome=Outcome(outcome.decode()),
+        reason=reason.decode(),
+        digest=digest.decode(),
+        decision=decision,
+        sidelined=sidelined or None,
+        decided_at=decided_at.decode(),
+        created=created,
+    )
+
+
+def _integers(fields: dict[bytes, bytes]) -> dict[str, int]:
+    return {name.decode(): int(value) for name, value in fields.items()}
+
+
+def _config_arguments(config: BudgetConfig) -> list[str]:
+    """Return the configuration as JSON, then name and value of each integer the script computes with."""
+    arguments = [msgspec.json.encode(config).decode()]
+    for name, value in msgspec.structs.asdict(config).items():
+        if name not in {"captures_per_s", "verdict_delay_ms"}:  # they only serve `check`
+            arguments += [name, str(value or 0)]
+    return arguments

@@ -1,0 +1,50 @@
+"""A threshold's first knowledge, from the scores of vetted negatives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+# The same numbers as in decision.lua, which says why.
+BINS: Final = 512
+BINS_PER_SCALE: Final = 16
+BIN_OF_LOCATION: Final = 64
+SCALE_MIN: Final = 1_000
+WEIGHT: Final = 1 << 20
+PRIOR_CAPTURES: Final = 3_000  # the memory of location and scale: a day of live captures soon outweighs it
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStart:
+    """Location and scale in micro-log-odds, `captures` the weight of this knowledge, `masses` int[512]."""
+
+    captures: int
+    location: int
+    scale: int
+    masses: tuple[int, ...]
+
+
+def warm_start(negative_scores: Sequence[int], *, prior_captures: int = PRIOR_CAPTURES) -> WarmStart:
+    """Return what the threshold should know before the first capture.
+
+    `negative_scores` are fused scores of intact units in micro-log-odds. They count as at most `prior_captures` live
+    captures, and never as more than there are.
+
+    Raises:
+        ValueError: fewer than 100 scores, too few to know the tail of anything.
+    """
+    scores = sorted(negative_scores)
+    if len(scores) < 100:  # noqa: PLR2004
+        raise ValueError(f"{len(scores)} negatives are too few for a warm start: 100 at least, 299 certify 1 %")
+    count = len(scores)
+    location = sum(scores) // count
+    deviations = sorted(abs(score - location) for score in scores)
+    scale = max(SCALE_MIN, sum(deviations) // count)
+    captures = min(count, prior_captures)
+    counts = [0] * BINS
+    for score in scores:
+        position = (score - location) * BINS_PER_SCALE // scale + BIN_OF_LOCATION
+        counts[max(0, min(BINS - 1, position))] += 1
+    masses = tuple(found * WEIGHT * captures // count for found in counts)
+    return WarmStart(captures=captures, location=location, scale=scale, masses=masses)
