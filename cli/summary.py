@@ -143,7 +143,7 @@ def summarise(
         burst=charge.terms.burst / MICRO,
         allowance_used=round(alarms / allowed, 4) if allowed else 0.0,
         worst_window=_worst_window(reading, charge),
-        rejected=sum(one.outcome == Outcome.REJECTED for one in decisions),
+        rejected=len(reading.captures.keys() - decided.keys()),  # a refused capture has a dead letter, no decision
         diverts=sum(one.divert != Divert.NONE for one in decisions),
         sidelined_events=len(reading.sidelined),
         identity_sidelines=sum(one.divert == Divert.IDENTITY for one in decisions),

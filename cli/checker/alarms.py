@@ -16,26 +16,40 @@ FLOOD_USE: Final = 0.9  # share of the allowance that a flood must use up, or th
 
 
 def settling_verdicts(reading: Reading, terms: Terms) -> dict[str, FirstVerdict]:
-    """Return for each damage stop the verdict that settled it: the first one in time, by capture or by unit."""
+    """Return for each stop that holds a token the verdict that settled it: the first in time, by capture or by unit."""
     settled: dict[str, FirstVerdict] = {}
     for capture_id, decision in reading.decided().items():
-        if decision.divert != Divert.DAMAGE:
+        if decision.divert not in {Divert.DAMAGE, Divert.IDENTITY}:
             continue
-        heard = [*reading.verdicts.get(capture_id, ()), *reading.unit_verdicts.get(decision.unit_id, ())]
-        since_ms = decision.decided_at.timestamp() * 1000
-        in_time = [
-            one
-            for one in heard
-            if since_ms <= one.append_ms + 1 and one.append_ms - since_ms <= terms.verdict_timeout_ms
+        decided_ms = decision.decided_at.timestamp() * 1000
+        by_unit = reading.unit_verdicts.get(decision.unit_id, ())
+        heard = [
+            *reading.verdicts.get(capture_id, ()),
+            *(one for one in by_unit if one.append_ms >= decided_ms),  # an earlier one spoke of an earlier visit
         ]
+        in_time = [one for one in heard if one.append_ms - decided_ms <= terms.verdict_timeout_ms]
         if in_time:
             settled[capture_id] = min(in_time, key=lambda one: one.append_ms)
     return settled
 
 
 def is_false_alarm(decision: Decision, confirmed: Mapping[str, bool]) -> bool:
-    """Whether a decision stopped a unit for damage and nobody has confirmed it: no verdict yet counts as a no."""
-    return decision.divert == Divert.DAMAGE and not confirmed.get(decision.capture_id, False)
+    """Whether a unit was stopped for damage and nobody has confirmed it: no verdict yet counts as a no."""
+    return _is_unconfirmed(decision, Divert.DAMAGE, confirmed)
+
+
+def _is_unconfirmed(decision: Decision, divert: Divert, confirmed: Mapping[str, bool]) -> bool:
+    return decision.divert == divert and not confirmed.get(decision.capture_id, False)
+
+
+def worst_false_identities(
+    in_sequence: Sequence[Decision], confirmed: Mapping[str, bool], terms: Terms
+) -> Window | None:
+    """Return the window in which unconfirmed stops for identity came closest to their own cap; None without one."""
+    if terms.alpha_identity is None or terms.burst_identity is None:
+        return None
+    false = [_is_unconfirmed(one, Divert.IDENTITY, confirmed) for one in in_sequence]
+    return worst_window(false, rate=terms.alpha_identity, burst=terms.burst_identity)
 
 
 def worst_false_alarms(in_sequence: Sequence[Decision], confirmed: Mapping[str, bool], terms: Terms) -> Window | None:
@@ -55,6 +69,7 @@ def check_windows(in_sequence: Sequence[Decision], confirmed: Mapping[str, bool]
     """Promises P5a and P5b."""
     worst = (
         (Rule.FALSE_ALARMS, "false alarms", worst_false_alarms(in_sequence, confirmed, terms)),
+        (Rule.IDENTITIES, "false identity stops", worst_false_identities(in_sequence, confirmed, terms)),
         (Rule.STATION, "diverts", worst_diverts(in_sequence, terms)),
     )
     return [

@@ -23,6 +23,7 @@ class Rule(enum.StrEnum):
     DIVERTS = "the sidelined topic holds the diverts, each once"
     SEQ = "seq has no gap and no double"
     FALSE_ALARMS = "false alarms stay within alpha x n + burst in every window"
+    IDENTITIES = "false identity stops stay within their own cap in every window"
     STATION = "diverts stay within beta x n + burst in every window"
     TOKENS = "the token accounts add up"
     UNDETERMINED = "few captures stay undetermined"

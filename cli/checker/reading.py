@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-import msgspec
-
 from cli.checker.findings import Finding, Rule, each
 from cli.tape import Tape
-from schemas.codec import decode
+from schemas.codec import decode, read_dead_letter
 from schemas.faults import Poison
 from schemas.messages import Capture, DeadLetter, Decision, Disposition, Sidelined
 from schemas.words import Verdict
@@ -80,16 +78,6 @@ def place_of(delivery: Delivery) -> Place:
     return delivery.topic, delivery.partition, delivery.offset
 
 
-def dead_letter(delivery: Delivery) -> DeadLetter:
-    """Read the headers that make a record a dead letter.
-
-    Raises:
-        msgspec.ValidationError: when they are missing or malformed.
-    """
-    fields = {name: value.decode("utf-8", "replace") for name, value in delivery.headers}
-    return msgspec.convert(fields, DeadLetter, strict=False)
-
-
 def read(tape: Tape) -> Reading:
     """Decode a tape. What cannot be decoded on a topic that only we write to is a finding."""
     findings: list[Finding] = []
@@ -118,8 +106,8 @@ def _dead(tape: Tape) -> tuple[dict[Place, DeadLetter], list[str]]:
     nameless = []
     for delivery in tape.dead:
         try:
-            letter = dead_letter(delivery)
-        except msgspec.ValidationError as error:
+            letter = read_dead_letter(delivery.headers)
+        except Poison as error:
             nameless.append(f"{place_of(delivery)} ({error})")
             continue
         if not letter.reason:

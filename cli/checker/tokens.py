@@ -21,12 +21,14 @@ from schemas.words import MICRO, Divert
 class Terms:
     """What the site was promised, in millionths.
 
-    `alpha` per decision and `burst` cap the false alarms, `beta` and `station_burst` all diverts. A verdict counts for
-    `verdict_timeout_ms`.
+    `alpha` per decision and `burst` cap the false alarms, `alpha_identity` and `burst_identity` the false stops for
+    identity, `beta` and `station_burst` all diverts. A verdict counts for `verdict_timeout_ms`.
     """
 
     alpha: int
     burst: int
+    alpha_identity: int | None = None
+    burst_identity: int | None = None
     beta: int | None = None
     station_burst: int | None = None
     verdict_timeout_ms: int = 8 * 3_600_000
