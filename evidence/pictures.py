@@ -1,0 +1,213 @@
+"""A pool of processes for picture work: what hostile or broken pictures do there costs only their own capture.
+
+Processes are started fresh (exec, not fork: gRPC and Kafka threads live in the parent), may use a stated amount of
+memory and time, and are killed and replaced beyond it. The standard library's pools break whole when one process dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from evidence.codes import Code
+from evidence.picture_work import Done, Job, Refused, Reply, pixels_of
+from schemas.faults import Fatal, Poison, Reason, Retryable
+
+CODE_BUDGET_S: Final = 0.06  # what the line spends on the codes of one view; tools that may take their time give more
+_START_S: Final = 60.0  # importing the libraries takes 0.3 s on an idle machine
+_ROOT: Final = Path(__file__).resolve().parent.parent
+# All that a process working on strangers' bytes is told of the world: no credentials.
+_ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The RGB views of a capture, ready for the models.
+
+    `pixels` uint8[N, 160, 160, 3], one row per picture as `evidence.frame` frames it; `views[i]` is the index of row i
+    in the capture's views, `sizes[i]` its upright (width, height) in full; `codes` are those found in any of them.
+    """
+
+    pixels: NDArray[np.uint8]
+    views: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...]
+    codes: tuple[Code, ...]
+
+
+class PicturePool:
+    """Bounded picture work: at most `processes` pictures at a time, the others wait for their turn.
+
+    `timeout_s` limits the work on one picture, waiting not counted; `memory_mib` is what a picture may use on top of
+    what the libraries take. Processes start when they are first needed.
+    """
+
+    def __init__(self, *, processes: int, timeout_s: float, memory_mib: int) -> None:
+        self._seats = [_Seat(timeout_s=timeout_s, memory_mib=memory_mib) for _ in range(processes)]
+        self._free: asyncio.LifoQueue[_Seat] = asyncio.LifoQueue()  # last in, first out: keep few processes warm
+        for seat in reversed(self._seats):
+            self._free.put_nowait(seat)
+        self._running: set[asyncio.Task[Done]] = set()
+
+    async def prepare(
+        self, raw: Sequence[tuple[int, bytes]], *, want_codes: bool = True, code_budget_s: float = CODE_BUDGET_S
+    ) -> Prepared:
+        """Decode, frame and read the pictures of one capture, each given with its index in the capture's views.
+
+        Raises:
+            Poison: `not_an_image`, `too_many_pixels`, or `picture_killed` for work beyond the time or memory limit; of
+                several bad pictures the first in order counts.
+            Retryable: `pictures`, when the pool is closing.
+            Fatal: a process does not start.
+        """
+        budget_s = code_budget_s if want_codes else None
+        jobs = [Job(view, data, budget_s) for view, data in raw]
+        answers = await asyncio.gather(*(self._ask(job) for job in jobs), return_exceptions=True)
+        done: list[Done] = []
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            done.append(answer)
+        return Prepared(
+            pixels=np.stack([pixels_of(each) for each in done]),
+            views=tuple(job.view for job in jobs),
+            sizes=tuple((each.width, each.height) for each in done),
+            codes=tuple(code for each in done for code in each.codes),
+        )
+
+    async def close(self) -> None:
+        """End all processes. Work in hand fails with `Retryable`."""
+        await asyncio.gather(*(seat.close() for seat in self._seats))
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _ask(self, job: Job) -> Done:
+        """Wait for a free seat and work there. A caller who gives up leaves the seat to finish or be killed."""
+        seat = await self._free.get()
+        task = asyncio.create_task(self._serve(seat, job))
+        self._running.add(task)
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    async def _serve(self, seat: _Seat, job: Job) -> Done:
+        try:
+            reply = await seat.ask(job)
+        finally:
+            self._free.put_nowait(seat)
+        if isinstance(reply, Refused):
+            raise Poison(reply.reason, f"view {job.view}: {reply.message}")
+        return reply
+
+    def _finished(self, task: asyncio.Task[Done]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, also when nobody waits for it any more
+
+
+class _Seat:
+    """A place in the pool: at most one process, replaced when it dies."""
+
+    def __init__(self, *, timeout_s: float, memory_mib: int) -> None:
+        self._timeout_s = timeout_s
+        self._memory_mib = memory_mib
+        self._process: Process | None = None
+        self._closed = False
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+
+    async def ask(self, job: Job) -> Reply:
+        """Work on one job.
+
+        A process that dies is replaced and the job tried once more: it may have been killed for a reason outside the
+        picture. Raises as `PicturePool.prepare` does.
+        """
+        body = self._encoder.encode(job)
+        status: int | None = None
+        for _ in range(2):
+            process = await self._ready()
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    await _write(process, body)
+                    return self._decoder.decode(await _read(process))
+            except TimeoutError as error:
+                await self._end()
+                _log.warning("picture work killed", after_s=self._timeout_s, picture_bytes=len(job.raw))
+                message = f"view {job.view}: work on the picture took longer than {self._timeout_s:g} s"
+                raise Poison(Reason.PICTURE_KILLED, message) from error
+            except (EOFError, ConnectionError, msgspec.MsgspecError):
+                status = await self._end()
+                _log.warning("picture process died", status=status, picture_bytes=len(job.raw))
+        message = f"view {job.view}: work on the picture ended its process twice (status {status})"
+        raise Poison(Reason.PICTURE_KILLED, message)
+
+    async def close(self) -> None:
+        """End the process for good."""
+        self._closed = True
+        await self._end()
+
+    async def _ready(self) -> Process:
+        """Return the process, started if there is none."""
+        if self._closed:
+            raise Retryable("pictures", "the picture pool is closing")
+        if self._process is not None:
+            return self._process
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        process = self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "evidence.picture_process", str(self._memory_mib)),
+            stdin=PIPE,
+            stdout=PIPE,
+            limit=1024 * 1024,
+            start_new_session=True,  # a Ctrl-C in the terminal, or a supervisor ending the group, speaks to the parent
+            env={**environment, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
+        )
+        try:
+            async with asyncio.timeout(_START_S):
+                await _read(process)
+        except (TimeoutError, EOFError, ConnectionError) as error:
+            status = await self._end()
+            if self._closed:
+                raise Retryable("pictures", "the picture pool is closing") from error
+            raise Fatal(
+                f"a picture process does not start (status {status}): its own words are on standard error; "
+                f"try `{sys.executable} -m evidence.picture_process {self._memory_mib}`"
+            ) from error
+        return process
+
+    async def _end(self) -> int | None:
+        """Kill the process, wait for its end and return its status."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        if process.returncode is None:
+            process.kill()
+        if process.stdin is not None:
+            process.stdin.close()
+        return await process.wait()
+
+
+async def _write(process: Process, body: bytes) -> None:
+    if process.stdin is None:
+        raise EOFError
+    process.stdin.write(struct.pack(">I", len(body)) + body)
+    await process.stdin.drain()
+
+
+async def _read(process: Process) -> bytes:
+    """Read one frame. Raises EOFError when the process is gone."""
+    if process.stdout is None:
+        raise EOFError
+    (length,) = struct.unpack(">I", await process.stdout.readexactly(4))
+    return await process.stdout.readexactly(length)
