@@ -1,0 +1,175 @@
+"""The gallery in an inspector's memory: which products a capture may show, in less than a millisecond.
+
+A graph of int8 vectors (usearch) finds the neighbourhood; the products in it are then scored exactly on float16 vectors
+with all their references. Everything runs in the event loop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from usearch.index import Index
+
+from gallery.catalogue import Catalogue
+from gallery.entry import (
+    VECTOR_SIZE,
+    Change,
+    ProductGone,
+    ProductPut,
+    Reference,
+    ReferenceGone,
+    ReferencePut,
+    Vectors,
+)
+from gallery.rows import Rows
+from schemas.messages import Product
+
+EXACT_BELOW: Final = 8_192  # vectors; a scan of all of them takes 0.15 ms, and misses nothing
+NEIGHBOURS_PER_PRODUCT: Final = 6  # a product's references and views crowd the neighbourhood; ask for more than k
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A product the capture may show."""
+
+    product_id: str
+    similarity: float  # the mean over the capture's views of the best cosine among all vectors of the product
+    reference_ids: tuple[str, ...]  # most alike first
+
+
+@dataclass(slots=True)
+class _Held:
+    """A reference in memory: which rows hold its vectors."""
+
+    product_id: str
+    digest: bytes
+    rows: NDArray[np.uint32]
+
+
+class GalleryIndex:
+    """Products and references of one embedding version; vectors of other versions are not comparable."""
+
+    def __init__(self, *, model_version: str) -> None:
+        """Start empty, for references embedded by `model_version`."""
+        self.model_version = model_version
+        self.catalogue = Catalogue()
+        self.synced_at = float("-inf")  # time.monotonic() when it last agreed with the store
+        self._held: dict[str, _Held] = {}
+        self._of_product: dict[str, dict[str, None]] = {}  # reference ids in order of arrival
+        self._rows = Rows()
+        self._graph = Index(ndim=VECTOR_SIZE, metric="ip", dtype="i8", connectivity=16, expansion_add=64)
+
+    @property
+    def products(self) -> int:
+        """Number of products in the catalogue, without retired ones."""
+        return len(self.catalogue)
+
+    @property
+    def references(self) -> int:
+        """Number of references of this model version."""
+        return len(self._held)
+
+    @property
+    def reference_ids(self) -> frozenset[str]:
+        """Every reference held."""
+        return frozenset(self._held)
+
+    def apply(self, change: Change) -> None:
+        """Take in one change; the same one twice changes nothing. About 0.1 ms for each new vector."""
+        match change:
+            case ReferencePut(reference_id, reference):
+                self._put(reference_id, reference)
+            case ReferenceGone(reference_id):
+                self._drop(reference_id)
+            case ProductPut(product):
+                self.catalogue.put(product)
+            case ProductGone(product_id):
+                self.catalogue.remove(product_id)
+
+    def nearest(self, vectors: Vectors, *, k: int, expected: Sequence[str] = ()) -> list[Candidate]:
+        """Return the k products most alike, best first; ties by product id.
+
+        Args:
+            vectors: float32[N, 128], unit length, one for each view of the capture.
+            k: how many products.
+            expected: if given, only these products are considered, each of them exactly.
+        """
+        products: Iterable[str] = dict.fromkeys(expected) if expected else self._neighbourhood(vectors, k)
+        scored = [
+            self._score(product_id, vectors)
+            for product_id in products
+            if product_id in self._of_product and not self.catalogue.retired(product_id)
+        ]
+        scored.sort(key=lambda candidate: (-candidate.similarity, candidate.product_id))
+        return scored[:k]
+
+    def references_of(self, product_id: str) -> tuple[str, ...]:
+        """Return the references of a product, in the order they came."""
+        return tuple(self._of_product.get(product_id, ()))
+
+    def digest_of(self, reference_id: str) -> bytes | None:
+        """Return the digest of a reference's content, None if it is not held."""
+        held = self._held.get(reference_id)
+        return None if held is None else held.digest
+
+    def product(self, product_id: str) -> Product | None:
+        """Return what the catalogue says of a product."""
+        return self.catalogue.find(product_id)
+
+    def product_of(self, code: str) -> str | None:
+        """Return the one product that a code (canonical or raw) or product id means, None if none or several do."""
+        return self.catalogue.product_of(code)
+
+    def synced(self) -> None:
+        """Note that the index agrees with the store now."""
+        self.synced_at = time.monotonic()
+
+    def _neighbourhood(self, vectors: Vectors, k: int) -> set[str]:
+        """Return products that have a vector near one of the capture's."""
+        if not self._held:
+            return set()
+        found = self._graph.search(
+            vectors,
+            min(k * NEIGHBOURS_PER_PRODUCT, len(self._graph)),
+            threads=1,
+            exact=len(self._graph) <= EXACT_BELOW,
+        )
+        return {self._rows.owner(int(row)) for row in np.unique(found.keys)}
+
+    def _score(self, product_id: str, vectors: Vectors) -> Candidate:
+        """Compare a capture with everything held of one product."""
+        ids = tuple(self._of_product[product_id])
+        cosines = self._rows.vectors(np.concatenate([self._held[each].rows for each in ids])) @ vectors.T
+        best = [
+            part.max(axis=0) for part in np.split(cosines, np.cumsum([len(self._held[each].rows) for each in ids]))[:-1]
+        ]
+        order = sorted(range(len(ids)), key=lambda index: (-float(best[index].mean()), ids[index]))
+        similarity = float(cosines.max(axis=0).mean())
+        return Candidate(product_id, similarity, tuple(ids[index] for index in order))
+
+    def _put(self, reference_id: str, reference: Reference) -> None:
+        held = self._held.get(reference_id)
+        if held is not None and held.digest == reference.digest:
+            return
+        self._drop(reference_id)
+        vectors = reference.unpack()
+        rows = self._rows.add(vectors, owner=reference.product_id)
+        self._graph.add(rows.astype(np.uint64), vectors, threads=1)
+        self._held[reference_id] = _Held(reference.product_id, reference.digest, rows)
+        self._of_product.setdefault(reference.product_id, {})[reference_id] = None
+
+    def _drop(self, reference_id: str) -> None:
+        held = self._held.pop(reference_id, None)
+        if held is None:
+            return
+        self._graph.remove(held.rows.astype(np.uint64), threads=1)
+        self._rows.free(held.rows)
+        siblings = self._of_product[held.product_id]
+        del siblings[reference_id]
+        if not siblings:
+            del self._of_product[held.product_id]
