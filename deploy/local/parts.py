@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import glob
 import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
@@ -252,12 +253,15 @@ class Parts:
             seen = servers.probe(name, addresses.elsewhere(self._environ)[name])
             return PartStatus(name, "elsewhere", None, 0.0, (), seen.healthy, seen.detail)
         ports = tuple(program.ports.values())
-        if info is None or info.statename != "RUNNING":
+        if info is None or not info.pid:
             state = "stopped" if info is None else _WORDS.get(info.statename, "unknown")
             return PartStatus(name, state, None, 0.0, ports, None, "" if info is None else info.spawnerr)
-        seen = Probe(healthy=True) if name == line.WATCHDOG else self._probe(program)
-        healthy = None if name == line.WATCHDOG else seen.healthy
-        return PartStatus(name, "running", info.pid, info.uptime_s, ports, healthy, seen.detail)
+        if name == line.WATCHDOG:
+            return PartStatus(name, _WORDS[info.statename], info.pid, info.uptime_s, ports, None, "")
+        seen = self._probe(program)
+        # The supervisor calls a part started only after a second; one that answers has started.
+        state = "running" if seen.healthy else _WORDS.get(info.statename, "unknown")
+        return PartStatus(name, state, info.pid, info.uptime_s, ports, seen.healthy, seen.detail)
 
     def _known(self, name: str) -> str:
         known = programs.read(self._folder)
@@ -278,8 +282,8 @@ class Parts:
         self._folder.socket.unlink(missing_ok=True)
         if self._folder.socket.parent != self._folder.root:
             shutil.rmtree(self._folder.socket.parent, ignore_errors=True)
-        for region in Path("/dev/shm").glob(f"{triton.shm_prefix(self._folder)}*"):  # noqa: S108 - Triton's, by our prefix
-            region.unlink(missing_ok=True)
+        for path in glob.glob(triton.shared_memory(self._folder)):  # noqa: PTH207 - one string, as the launcher takes it
+            Path(path).unlink(missing_ok=True)
 
 
 def _runs(infos: Mapping[str, ProcessInfo], name: str) -> bool:

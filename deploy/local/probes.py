@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import logging
 import socket
@@ -11,8 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 _WITHIN_S: Final = 3.0
 T = TypeVar("T")
+
+
+class _HealthPage(msgspec.Struct, frozen=True):
+    """What a worker's health pages say."""
+
+    why: str = ""
+    waiting_for: tuple[str, ...] = ()
+
+    def words(self) -> str:
+        return f"waiting for {', '.join(self.waiting_for)}" if self.waiting_for else self.why
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +101,13 @@ def _page(port: int, page: str) -> Probe:
     try:
         connection.request("GET", f"/{page}")
         answer = connection.getresponse()
-        body = answer.read(500).decode(errors="replace").strip()
+        body = answer.read()
     finally:
         connection.close()
-    return Probe(healthy=answer.status == http.client.OK, detail=body.splitlines()[0] if body else "")
+    with contextlib.suppress(msgspec.DecodeError):
+        said = msgspec.json.decode(body, type=_HealthPage)
+        return Probe(healthy=answer.status == http.client.OK, detail=said.words())
+    return Probe(healthy=answer.status == http.client.OK, detail=f"HTTP status {answer.status}")
 
 
 async def _brokers(bootstrap: str) -> Probe:

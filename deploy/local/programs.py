@@ -25,6 +25,9 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     ports: dict[str, int]  # by use: `kafka`, `metrics`, `health`
     stop_within_s: int
     is_worker: bool = False
+    clears: tuple[
+        str, ...
+    ] = ()  # patterns of files that an earlier process may have left and that go before each start
 
 
 def write(folder: RunFolder, program: Program) -> bool:

@@ -186,4 +186,6 @@ class _UnixTransport(xmlrpc.client.Transport):
         self._path = path
 
     def make_connection(self, host: object) -> http.client.HTTPConnection:  # noqa: ARG002 - the base class's form
-        return _UnixConnection(self._path)
+        connection = _UnixConnection(self._path)
+        self._connection = ("localhost", connection)  # where the base class looks for what to close
+        return connection

@@ -74,7 +74,7 @@ def program(
         "backend-directory": _backends(folder, server),
         "model-repository": repository,
         "model-control-mode": "none",  # models change by starting a server on another repository
-        "backend-config": f"python,shm-region-prefix-name={shm_prefix(folder)}",
+        "backend-config": f"python,shm-region-prefix-name={_shm_prefix(folder)}",
         "grpc-address": "127.0.0.1",
         "grpc-port": ports["triton"],
         "http-address": "127.0.0.1",
@@ -98,12 +98,20 @@ def program(
         },
         cwd=str(folder.root),
         ports={name: ports[name] for name in ("triton", "triton-http", "triton-metrics")},
+        clears=(shared_memory(folder),),
         stop_within_s=_EXIT_WITHIN_S + 5,
     )
 
 
-def shm_prefix(folder: RunFolder) -> str:
-    """Return the name under which this folder's server keeps its shared memory in /dev/shm."""
+def shared_memory(folder: RunFolder) -> str:
+    """Return the pattern of the files through which this folder's server and its stubs exchange tensors.
+
+    A server that was killed leaves them behind, and a container's /dev/shm is small.
+    """
+    return f"/dev/shm/{_shm_prefix(folder)}*"  # noqa: S108 - the kernel's place for them, under a prefix of ours
+
+
+def _shm_prefix(folder: RunFolder) -> str:
     return f"sideline_{folder.key}_"
 
 

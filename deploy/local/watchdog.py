@@ -7,6 +7,7 @@ never starts a dead model process again while it calls itself ready.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from schemas.faults import Fatal
 
 _EVERY_S: Final = 2.0
 _STRIKES: Final = 3
-_GRACE_S: Final = 20.0  # a worker imports, connects and joins its group before it answers
+GRACE_S: Final = 20.0  # a worker imports, connects and joins its group before it answers
 _RETRY_FAILED_S: Final = 30.0  # a part that the supervisor gave up on is started again after this long
 
 log = structlog.get_logger(__name__)
@@ -34,8 +35,9 @@ log = structlog.get_logger(__name__)
 class Watchdog:
     """Counts failed probes per part and restarts a part in time."""
 
-    def __init__(self, folder: RunFolder, supervisor: Supervisor) -> None:
-        """Take the run folder to watch and its supervisor."""
+    def __init__(self, folder: RunFolder, supervisor: Supervisor, *, grace_s: float = GRACE_S) -> None:
+        """Take the run folder to watch and its supervisor; a part younger than `grace_s` is still starting."""
+        self._grace_s = grace_s
         self._folder = folder
         self._supervisor = supervisor
         self._strikes: dict[str, int] = {}
@@ -69,7 +71,7 @@ class Watchdog:
             self._strikes.pop(name, None)
             return
         certain = is_dead_stub(seen.detail)
-        if info.uptime_s < _GRACE_S and not certain:
+        if info.uptime_s < self._grace_s and not certain:
             return
         self._strikes[name] = self._strikes.get(name, 0) + 1
         log.warning("a part does not answer", part=name, strikes=self._strikes[name], detail=seen.detail)
@@ -95,11 +97,12 @@ def _liveness(program: Program) -> Callable[[], Probe] | None:
 
 
 def main() -> None:
-    """Watch the run folder named on the command line until the supervisor ends this process."""
+    """Watch the run folder named on the command line until the supervisor ends this process, or ends itself."""
     folder = RunFolder.at(Path(sys.argv[1]))
     watchdog = Watchdog(folder, Supervisor(folder, {}))
     log.info("watching", folder=str(folder.root))
-    while True:
+    daemon = os.getppid()
+    while os.getppid() == daemon:  # else it was killed, and there is no one to restart a part
         with contextlib.suppress(OSError):  # the supervisor is busy or leaving; it ends this process too
             try:
                 watchdog.look()
