@@ -1,6 +1,6 @@
 """How many codes of a folder of photographs are read, how many wrongly, and how long it takes.
 
-    python -m bench.codes_photos FOLDER [--budget-ms 60]
+    python -m bench.codes_photos FOLDER [--thorough | --budget-ms 60]
 
 FOLDER holds a `manifest.csv` with the columns `path` and `expected_text` (empty where a photograph holds no code).
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 from rich.console import Console
 
-from evidence.code_reader import LONG_SIDE, read_codes
+from evidence.code_reader import LONG_SIDE, QUICK, THOROUGH, Effort, read_codes
 from evidence.codes import Code
 from evidence.decode import decode
 from schemas.faults import Poison
@@ -26,9 +26,13 @@ def main() -> None:
     """Read every photograph once and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--budget-ms", type=float, default=60.0)
+    parser.add_argument("--budget-ms", type=float, help="the default is the line's own effort")
+    parser.add_argument("--thorough", action="store_true", help="strong looks over the whole picture as well")
     parser.add_argument("--show", action="store_true", help="list what was read wrongly or not at all")
     options = parser.parse_args()
+    effort = THOROUGH if options.thorough else QUICK
+    if options.budget_ms is not None:
+        effort = Effort(budget_s=options.budget_ms / 1000, whole=effort.whole)
     cv2.setNumThreads(1)
     say = Console(width=160).print
     right = unconfirmed = wrong = wrong_unconfirmed = labelled = total = 0
@@ -42,7 +46,7 @@ def main() -> None:
             say(row["path"], "refused:", error, markup=False)
             continue
         started = time.perf_counter()
-        codes = read_codes(rgb, view=0, budget_s=options.budget_ms / 1000)
+        codes = read_codes(rgb, view=0, effort=effort)
         times_ms.append((time.perf_counter() - started) * 1000)
         expected = _words(row["expected_text"])
         labelled += expected != ""
@@ -55,7 +59,7 @@ def main() -> None:
         wrong_unconfirmed += any(not code.confirmed for code in false)
         if options.show and (false or (expected and not true)):
             say(row["path"], repr(expected[:40]), [_shown(code) for code in codes], markup=False)
-    say(f"{total} photographs, {labelled} with a text; budget {options.budget_ms:g} ms a picture")
+    say(f"{total} photographs, {labelled} with a text; {effort}")
     say(f"read and confirmed {right}, read but unconfirmed {unconfirmed}")
     say(f"pictures with a wrong text: confirmed {wrong}, unconfirmed {wrong_unconfirmed}")
     say(

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evidence.code_reader import LONG_SIDE, read_codes
+from evidence.code_reader import LONG_SIDE, Effort, read_codes
 from evidence.codes import Code
 from evidence.decode import decode
 from evidence.frame import SIDE, frame
@@ -14,11 +14,11 @@ from schemas.faults import Poison, Reason
 
 
 class Job(msgspec.Struct, frozen=True, array_like=True):
-    """One picture to prepare. `code_budget_s` is None where nobody wants codes."""
+    """One picture to prepare. `effort` is None where nobody wants its codes."""
 
     view: int
     raw: bytes
-    code_budget_s: float | None
+    effort: Effort | None
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag="done"):
@@ -42,10 +42,9 @@ Reply = Done | Refused
 
 def work(job: Job) -> Reply:
     """Decode, frame and read one picture."""
-    wants_codes = job.code_budget_s is not None
     try:
-        rgb, (width, height) = decode(job.raw, long_side=LONG_SIDE if wants_codes else 2 * SIDE)
-        codes = read_codes(rgb, view=job.view, budget_s=job.code_budget_s) if job.code_budget_s is not None else []
+        rgb, (width, height) = decode(job.raw, long_side=2 * SIDE if job.effort is None else LONG_SIDE)
+        codes = [] if job.effort is None else read_codes(rgb, view=job.view, effort=job.effort)
         return Done(frame(rgb).tobytes(), width, height, codes)
     except Poison as poison:
         return Refused(poison.reason, str(poison))

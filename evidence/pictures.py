@@ -21,11 +21,11 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from evidence.code_reader import QUICK, Effort
 from evidence.codes import Code
 from evidence.picture_work import Done, Job, Refused, Reply, pixels_of
 from schemas.faults import Fatal, Poison, Reason, Retryable
 
-CODE_BUDGET_S: Final = 0.06  # what the line spends on the codes of one view; tools that may take their time give more
 _START_S: Final = 60.0  # importing the libraries takes 0.3 s on an idle machine
 _ROOT: Final = Path(__file__).resolve().parent.parent
 # All that a process working on strangers' bytes is told of the world: no credentials.
@@ -63,9 +63,11 @@ class PicturePool:
         self._running: set[asyncio.Task[Done]] = set()
 
     async def prepare(
-        self, raw: Sequence[tuple[int, bytes]], *, want_codes: bool = True, code_budget_s: float = CODE_BUDGET_S
+        self, raw: Sequence[tuple[int, bytes]], *, want_codes: bool = True, effort: Effort = QUICK
     ) -> Prepared:
         """Decode, frame and read the pictures of one capture, each given with its index in the capture's views.
+
+        `effort` is how much time their codes may take.
 
         Raises:
             Poison: `not_an_image`, `too_many_pixels`, or `picture_killed` for work beyond the time or memory limit; of
@@ -73,8 +75,7 @@ class PicturePool:
             Retryable: `pictures`, when the pool is closing.
             Fatal: a process does not start.
         """
-        budget_s = code_budget_s if want_codes else None
-        jobs = [Job(view, data, budget_s) for view, data in raw]
+        jobs = [Job(view, data, effort if want_codes else None) for view, data in raw]
         answers = await asyncio.gather(*(self._ask(job) for job in jobs), return_exceptions=True)
         done: list[Done] = []
         for answer in answers:
