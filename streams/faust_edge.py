@@ -74,6 +74,7 @@ async def _commit(consumer: Any) -> None:  # noqa: ANN401 - Faust ships no types
 
 def build(settings: Settings, *, group: str, topics: Sequence[str], deliver: Deliver, revoke: Revoke) -> App:
     """Make the Faust app of one worker: one agent over raw bytes of all its topics, nothing acknowledged by itself."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = App(
         group,
         broker=[f"kafka://{address}" for address in settings.kafka_bootstrap.split(",")],
