@@ -6,9 +6,8 @@ which capture: tote positions are used again within minutes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 import redis.asyncio as redis
@@ -69,8 +68,9 @@ class ScanBoard:
             Retryable: `redis`.
         """
         try:
-            raw: Sequence[bytes] = await self._redis.zrangebyscore(
-                _key(site, unit_id), at_ms - self._window_ms, at_ms + self._window_ms
+            raw = cast(
+                "list[bytes]",
+                await self._redis.zrangebyscore(_key(site, unit_id), at_ms - self._window_ms, at_ms + self._window_ms),
             )
         except (RedisError, OSError, TimeoutError) as error:
             raise Retryable("redis", f"scans not read: {error}") from error

@@ -78,6 +78,11 @@ class Metrics:
         self.loop_tick: Final = Gauge(
             "sideline_event_loop_tick_timestamp_seconds", "Unix time of the event loop's last tick.", registry=registry
         )
+        self.fetch_retries: Final = Counter(
+            "sideline_view_fetch_retries",
+            "Times a view's storage did not answer and was asked again.",
+            registry=registry,
+        )
         # What was answered?
         self.outcomes: Final = Counter(
             "sideline_outcomes",

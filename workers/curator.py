@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Final
 
 from budget.store import DecisionStore
 from evidence.pictures import PicturePool
@@ -23,7 +23,10 @@ from streams.outbox import Outbox
 from streams.topics import Entity, entity_of, missing_topics, topic
 from streams.window import Limits
 from telemetry.metrics import METRICS
+from workers.fetching import fetch_views
 from workers.mailroom import Undertaker, read
+
+PATIENCE_S: Final = 60.0  # with the storage of a reference's pictures; then it is a dead letter, to be sent again
 
 
 class Curator:
@@ -56,7 +59,7 @@ class Curator:
         views = [view for view in reference.views if view.kind is ViewKind.RGB]
         if not views:
             raise Poison(Reason.NO_PICTURE, f"reference {reference.reference_id} has no RGB view")
-        raw = await asyncio.gather(*(self._fetcher.fetch(view) for view in views))
+        raw = await fetch_views(self._fetcher, views, patience_s=PATIENCE_S)
         prepared = await self._pictures.prepare(list(enumerate(raw)), want_codes=False)
         embeddings = await self._models.embed(prepared.pixels, request_id=reference.reference_id)
         entry = Entry(
@@ -107,7 +110,6 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
                     "redis": store.verify,
                     "triton": models.probe,
                     "kafka": outbox.probe,
-                    "images": fetcher.probe,
                 }
             ),
             # One at a time per partition: of two messages on one product or reference the newer must win.

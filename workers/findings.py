@@ -7,10 +7,13 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from evidence.assemble import assemble, combine_views
 from evidence.calibration import Calibration
 from evidence.codes import Code, normalise
 from evidence.discrepancy import Discrepancy, compare
+from evidence.frame import inset
 from evidence.identity import CodeClaim, ImageCandidate, ScanClaim, Shortlisted, identify, rank
 from evidence.pictures import PicturePool, Prepared
 from evidence.scans import ScanBoard, ScansOfUnit
@@ -23,6 +26,7 @@ from schemas.messages import Capture, Identity
 from schemas.words import ViewKind
 from telemetry.metrics import METRICS
 from workers.answers import Findings
+from workers.fetching import fetch_views
 
 SHORTLIST: Final = 8  # products by pooled vectors; vision.md: the top 10 of 31 hold the answer 86-94 % of the time
 LOOK_AGAIN_S: Final = 0.08
@@ -77,8 +81,9 @@ class Investigator:
         with METRICS.stage.labels(stage="compare").time():
             discrepancy = await self._compare(identity, embeddings)
         classifier = combine_views(scores.damage, scores.kinds, scores.severity, scores.heat)
-        evidence = assemble(classifier, discrepancy, identity, insets=prepared.insets)
-        return Findings(evidence, identity)
+        insets = [inset(width, height) for width, height in prepared.sizes]
+        evidence = assemble(classifier, discrepancy, identity, insets=insets)
+        return Findings(msgspec.structs.replace(evidence, view=prepared.views[evidence.view]), identity)
 
     async def _prepare(self, capture: Capture) -> Prepared:
         """Fetch and verify the RGB views, decode them, read codes."""
@@ -86,7 +91,8 @@ class Investigator:
         if not views:
             raise Poison(Reason.NO_PICTURE, "none of the views is an RGB picture")
         with METRICS.stage.labels(stage="fetch").time():
-            raw = await asyncio.gather(*(self._fetcher.fetch(view) for _, view in views))
+            # The capture's deadline ends the patience.
+            raw = await fetch_views(self._fetcher, [view for _, view in views], patience_s=float("inf"))
         with METRICS.stage.labels(stage="pictures").time():
             return await self._pictures.prepare([(number, data) for (number, _), data in zip(views, raw, strict=True)])
 

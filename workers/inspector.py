@@ -251,7 +251,6 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
                 "gallery": gallery.probe,
                 "triton": models.probe,
                 "kafka": outbox.probe,
-                "images": fetcher.probe,
             }
         )
         inspector = Inspector(
@@ -264,7 +263,7 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
                 models=models,
                 board=board,
                 index=index,
-                patches=PatchCache(gallery),
+                patches=PatchCache(gallery, index),
                 calibration=calibration,
                 scan_wait_s=settings.scan_wait_s,
             ),
