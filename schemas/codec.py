@@ -29,6 +29,9 @@ def encode(message: Message) -> bytes:
 def decode(kind: type[M], raw: bytes | None) -> M:
     """Read a message.
 
+    Nesting without end is a RecursionError at Python's usual limit of 1,000. A process that raises the limit by orders
+    of magnitude lets a hostile message overflow the C stack instead.
+
     Raises:
         Poison: `too_large` or `unreadable`, with the field at fault where it is known.
     """

@@ -16,6 +16,7 @@ from schemas.words import (
     AssociateId,
     CameraId,
     CaptureId,
+    Count,
     DamageKind,
     Divert,
     EventId,
@@ -162,7 +163,7 @@ class Evidence(Message, frozen=True, kw_only=True):
         Meta(description="Distance from the references in millionths; null where none was compared."),
     ] = None
     references: list[ReferenceId] = []
-    view: Annotated[int, Meta(ge=0, description="Index of the view with the strongest evidence.")] = 0
+    view: Annotated[Count, Meta(description="Index of the view with the strongest evidence.")] = 0
     place: Annotated[
         list[Ppm],
         Meta(description="x, y, width, height of that evidence in millionths of the view, or empty."),
@@ -214,7 +215,7 @@ class Decision(DecisionHead, frozen=True, kw_only=True):
     pending_before: MicroTokens | None = None
     pending_after: MicroTokens | None = None
     audit_ppm: Annotated[Ppm, Meta(description="The audit probability in force, millionths.")] = 0
-    config_version: Annotated[int | None, Meta(description="Of the budget's configuration.")] = None
+    config_version: Annotated[Count | None, Meta(description="Of the budget's configuration.")] = None
     decide_by: Annotated[Time, Meta(description="The deadline that held: no decision by then means undetermined.")]
     decided_at: Annotated[Time, Meta(description="By the store's clock.")]
 
@@ -274,8 +275,8 @@ class DeadLetter(Message, frozen=True, kw_only=True):
     """The headers a dead letter adds to the original key, value and headers (Kafka Connect's names on the wire)."""
 
     topic: str = msgspec.field(name="__connect.errors.topic")
-    partition: int = msgspec.field(name="__connect.errors.partition")
-    offset: int = msgspec.field(name="__connect.errors.offset")
+    partition: Annotated[int, Meta(ge=0)] = msgspec.field(name="__connect.errors.partition")
+    offset: Annotated[int, Meta(ge=0)] = msgspec.field(name="__connect.errors.offset")
     error: str = msgspec.field(name="__connect.errors.exception.class.name")
     message: str = msgspec.field(name="__connect.errors.exception.message")
     stage: str = msgspec.field(name="__connect.errors.stage")

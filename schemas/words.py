@@ -36,6 +36,7 @@ Uri = Annotated[str, Meta(max_length=1024, description="file:// under a configur
 Time = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset; written in UTC.")]
 Text = Annotated[str, Meta(max_length=512)]
 Ppm = Annotated[int, Meta(ge=0, le=MICRO, description="Millionths.")]
+Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Seq = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 MicroLogOdds = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER, description="Log-odds in millionths.")]
 MicroTokens = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER, description="Tokens in millionths.")]

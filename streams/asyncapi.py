@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from schemas.words import ID_PATTERN, NO_NEWLINE
-from streams.json_schemas import Json, components, file_stem
+from streams.json_schemas import Json, components, file_stem, summary
 from streams.topics import TOPICS, Entity, Scope, TopicSpec
 
 VERSION: Final = "1.0.0"  # of the contract: the second number counts additions, the first one breaks readers
@@ -62,7 +62,7 @@ def _channel(row: TopicSpec) -> Json:
     settings = row.config()
     return {
         "address": row.address,
-        "description": f"{row.schema.__doc__} Written by: {', '.join(row.writers)}. Read by: {', '.join(row.readers)}.",
+        "description": summary(row.schema.__doc__),
         "messages": {file_stem(row.schema): {"$ref": f"#/components/messages/{row.schema.__name__}"}},
         **of_site,
         "bindings": {
@@ -100,7 +100,7 @@ def _message(row: TopicSpec, examples: dict[str, list[Json]]) -> Json:
     return {
         "name": file_stem(row.schema),
         "title": row.schema.__name__,
-        "summary": row.schema.__doc__,
+        "summary": summary(row.schema.__doc__),
         "contentType": "application/octet-stream" if dead else "application/json",
         "headers": {"$ref": "#/components/schemas/DeadLetter"} if dead else _cloud_event(row),
         "payload": {"$ref": f"#/components/schemas/{'Bytes' if dead else row.schema.__name__}"},

@@ -28,11 +28,17 @@ def file_stem(message: type[Message]) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", message.__name__).lower()
 
 
+def summary(text: str | None) -> str:
+    """Return the first paragraph of a docstring: the rest is for whoever changes the code."""
+    return (text or "").split("\n\n")[0].strip()
+
+
 def components(ref_template: str) -> dict[str, Json]:
     """Return a schema for each message, part and enum by its name; `ref_template` says where `{name}` will be found."""
     _, found = msgspec.json.schema_components(MESSAGES, ref_template=ref_template)
     named = {name: _portable(body) for name, body in found.items()}
     for name, body in named.items():
+        body["description"] = summary(body["description"])
         if "enum" in body:
             named[name] = _opened(getattr(schemas.words, name), title=name, description=body["description"])
     named[DeadLetter.__name__] = _as_headers(named[DeadLetter.__name__])

@@ -13,9 +13,9 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from schemas.faults import Poison, Reason, Retryable
 from schemas.words import MAX_EVENT_BYTES
+from streams.topics import DEAD_LETTER_SLACK_BYTES
 
 DELIVERY_LIMIT_S: Final = 10.0
-DEAD_LETTER_SLACK_BYTES: Final = 64 * 1024  # what the headers of a dead letter may add to an event of full size
 log = structlog.get_logger(__name__)
 
 
