@@ -529,25 +529,28 @@ local function decide()
 
   local decide_by = rfc3339(decide_by_ms, string.format("%03d", decide_by_ms % 1000))
   local decided_at = rfc3339(now_ms, string.format("%06d", us % 1000000))
-  local common = ',"divert":' .. quoted(divert)
+  local place = "" -- in the sequence, and the two numbers that were compared
   if outcome == "decided" then
-    common = common .. ',"seq":' .. digits(budget.seq)
+    place = ',"seq":' .. digits(budget.seq)
   end
   if score then
-    common = common .. ',"score":' .. digits(score)
+    place = place .. ',"score":' .. digits(score)
   end
   if threshold then
-    common = common .. ',"threshold":' .. digits(threshold)
+    place = place .. ',"threshold":' .. digits(threshold)
   end
   local times = ',"decide_by":' .. quoted(decide_by) .. ',"decided_at":' .. quoted(decided_at) .. "}"
   local decision = table.concat({
-    ARGV[17], ',"outcome":', quoted(outcome), ',"action":', quoted(action), common,
-    ',"withheld":', tostring(withheld), ',"reason":', cjson.encode(reason),
+    ARGV[17], ',"outcome":', quoted(outcome), ',"action":', quoted(action), ',"divert":', quoted(divert),
+    ',"withheld":', tostring(withheld), ',"reason":', cjson.encode(reason), place,
     ',"balance_before":', digits(before.balance), ',"balance_after":', digits(budget.balance),
     ',"pending_before":', digits(before.pending), ',"pending_after":', digits(budget.pending),
     ',"audit_ppm":', digits(config.audit_ppm), ',"config_version":', digits(config.version), times,
   })
-  local sidelined = divert ~= "none" and ARGV[18] .. common .. times or ""
+  local sidelined = ""
+  if divert ~= "none" then
+    sidelined = table.concat({ARGV[18], ',"divert":', quoted(divert), place, times})
+  end
 
   local record = {
     "outcome", outcome, "reason", reason, "digest", digest, "decision", decision, "decided_at", decided_at,
@@ -778,8 +781,124 @@ local function warm()
   return {"warm", "1"}
 end
 
+-- ------------------------------------------------------------------------------------------------------------- restore
+
+-- Begin: the site decides nothing until the end. What the store still has stays; every balance restarts at zero.
+local function restore_begin()
+  local store_id = redis.call("GET", expect(STORE, "string"))
+  if store_id and store_id ~= STORE_ID then
+    return {"fatal", "store", store_id}
+  end
+  expect(LINES, "set")
+  local lines = int(ARGV[4], "lines")
+  for i = 5, 4 + lines do
+    write("SADD", LINES, ARGV[i])
+  end
+  local budget, old = load(BUDGET, BUDGET_FIELDS), load(CONFIG, CONFIG_FIELDS)
+  local config = read_config(5 + lines)
+  config.version, config.admitted_after_ms = math.max(1, old.version), old.admitted_after_ms
+  budget.balance, budget.identity_balance, budget.diverts, budget.restoring = 0, 0, 0, 1
+  write("SET", STORE, STORE_ID)
+  save_config(config)
+  save(BUDGET, budget, BUDGET_FIELDS)
+  commit()
+  return {"begun"}
+end
+
+-- One outcome from its topic, with the state its token should have. An open stop keeps the time it expires.
+local function restore_outcome()
+  local OUTCOME, UNIT, LAST = KEYS[9], KEYS[10], KEYS[11]
+  local capture, unit, divert, token = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+  local decided_ms = int(ARGV[8], "decided_ms")
+  local outcome, reason, digest, decision, sidelined, decided_at = unpack(ARGV, 9, 14)
+  local budget, config = load_budget(), load_config()
+  if budget.restoring == 0 then
+    return {"fatal", "not_restoring"}
+  end
+  local now_ms = math.floor(now_us() / 1000)
+  local left_ms = decided_ms + config.horizon_ms - now_ms
+  if left_ms <= 0 then
+    return {"past"}
+  end
+
+  local stored = redis.call("HMGET", expect(OUTCOME, "hash"), "decision", "token")
+  if exists[OUTCOME] then
+    if stored[1] ~= decision then
+      return {"fatal", "conflict"}
+    end
+    if stored[2] == "open" and token ~= "open" then
+      close(stop_of(divert, capture, unit), token)
+    end
+    commit()
+    return {"known"}
+  end
+
+  local record = {
+    "outcome", outcome, "reason", reason, "digest", digest, "decision", decision, "decided_at", decided_at,
+  }
+  if divert ~= "none" then
+    local expires_ms = decided_ms + config.verdict_timeout_ms
+    if token == "open" and expires_ms <= now_ms then
+      token = "expired"
+    end
+    for _, value in ipairs({"sidelined", sidelined, "divert", divert, "unit", unit, "token", token}) do
+      record[#record + 1] = value
+    end
+    if token == "open" then
+      local stop = stop_of(divert, capture, unit)
+      write("ZADD", expect(OPEN, "zset"), digits(expires_ms), stop)
+      write("SADD", expect(UNIT, "set"), stop)
+    end
+    if (redis.call("GET", expect(LAST, "string")) or "") < capture then
+      write("SET", LAST, capture, "PX", digits(left_ms))
+    end
+  end
+  write("HSET", OUTCOME, unpack(record))
+  write("PEXPIRE", OUTCOME, digits(left_ms))
+  commit()
+  return {"restored"}
+end
+
+local function restore_verdict()
+  local VERDICT = KEYS[9]
+  local budget, config = load_budget(), load_config()
+  if budget.restoring == 0 then
+    return {"fatal", "not_restoring"}
+  end
+  if not redis.call("GET", expect(VERDICT, "string")) then
+    write("SET", VERDICT, ARGV[4], "PX", digits(config.horizon_ms))
+  end
+  commit()
+  return {"restored"}
+end
+
+-- End: pending is what the open stops say, `seq` goes on after the highest seen anywhere.
+local function restore_end()
+  local budget, config = load_budget(), load_config()
+  if budget.restoring == 0 then
+    return {"fatal", "not_restoring"}
+  end
+  local tokens = {damage = 0, identity = 0, audit = 0}
+  local stops = redis.call("ZRANGE", expect(OPEN, "zset"), 0, -1)
+  for i = 1, #stops do
+    local divert = parts_of(stops[i])
+    tokens[divert] = tokens[divert] + TOKEN
+  end
+  budget.pending, budget.identity_pending = tokens.damage, tokens.identity
+  budget.seq = math.max(budget.seq, int(ARGV[4], "seq"))
+  budget.restoring = 0
+  config.json = redis.call("HGET", CONFIG, "json")
+  config.version = math.max(config.version, int(ARGV[5], "config_version")) + 1
+  save_config(config)
+  save(BUDGET, budget, BUDGET_FIELDS)
+  commit()
+  return {"ended", digits(#stops), digits(budget.seq), digits(config.version)}
+end
+
 local operations = {
   decide = decide, settle = settle, sweep = sweep_once, register = register, configure = configure, warm = warm,
+  restore_begin = restore_begin, restore_outcome = restore_outcome, restore_verdict = restore_verdict,
+  restore_end = restore_end,
 }
 local operation = operations[OP]
 if not operation then

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import msgspec
 
 from schemas.messages import DecisionHead, SidelinedHead
@@ -12,6 +14,8 @@ def render_head(head: DecisionHead | SidelinedHead) -> bytes:
     fields = {}
     for known in msgspec.structs.fields(head):
         value = getattr(head, known.name)
+        if isinstance(value, datetime):
+            value = value.astimezone(UTC)
         if known.required or value not in (None, [], ()):
             fields[known.encode_name] = value
     return msgspec.json.encode(fields)[:-1]

@@ -95,6 +95,12 @@ class RedisLink:
             self._raise(error)
         return list(answer)
 
+    async def run_many(self, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[list[Any]]:
+        """Run the script once per call in one round trip; each call is atomic, the batch is not."""
+        await self.command("SCRIPT", "LOAD", self._script)
+        batch = [("EVALSHA", self._sha, len(keys), *keys, *arguments) for keys, arguments in calls]
+        return await self.commands(batch)
+
     def _raise(self, error: Exception) -> NoReturn:
         text = str(error)
         if isinstance(error, faults.AuthenticationError | faults.NoPermissionError):

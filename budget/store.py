@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
 import time
 import uuid
-from collections.abc import Sequence
-from typing import Any, Final, NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -14,23 +14,16 @@ from budget.config import BudgetConfig
 from budget.keys import SITES, STORE, SiteKeys
 from budget.link import Argument, RedisLink
 from budget.records import BudgetState, Record, Request, Settlement, ThresholdState
+from budget.restore import Plan, Restored, fingerprint, restore_site
+from budget.script import Script, config_arguments
 from budget.warm import WarmStart
 from schemas.faults import Fatal, Poison, Reason
 from schemas.messages import Disposition
-from schemas.words import Outcome, Verdict
+from schemas.words import ID_PATTERN, Outcome, Verdict
 
 _PLAIN_COUNTS: Final = frozenset(
     field for field in BudgetState.__dataclass_fields__ if BudgetState.__dataclass_fields__[field].default == 0
 ) - {"open_stops"}
-_COMMON_KEYS: Final = ("store", "lines", "config", "budget", "counts", "open", "fusions", "clock")
-_REFUSALS: Final = {
-    "unknown_site": "site {site} is not registered: `sideline site add {site}`",
-    "unknown_line": "line {line} is not registered at site {site}: `sideline site add {site} --line {line}`",
-    "id_reused": "{about} was used before with other content",
-    "too_old": "{about} or its record is older than the horizon less an hour",
-    "from_the_future": "{about} says it was made more than an hour after the store's clock",
-    "unknown_capture": "{about} has no outcome on record at site {site}",
-}
 
 
 class DecisionStore:
@@ -42,7 +35,7 @@ class DecisionStore:
     def __init__(self, url: str, *, store_id: str, timeout_s: float = 2.0, script: str | None = None) -> None:
         """Connect lazily to `url`; `script` replaces `decision.lua` in tests that plant a mistake in it."""
         self._link = RedisLink(url, timeout_s=timeout_s, script=script)
-        self._store_id = store_id
+        self._script = Script(self._link, store_id)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -56,12 +49,12 @@ class DecisionStore:
         Raises:
             Fatal: if an id is pinned and this store has another or none: the wrong store, or one that lost its data.
         """
-        if self._store_id:
+        if self._script.store_id:
             await self.verify()
-            return self._store_id
-        await self._link.command("SET", STORE, str(uuid.uuid4()), "NX")
-        self._store_id = (await self._link.command("GET", STORE)).decode()
-        return self._store_id
+        else:
+            await self._link.command("SET", STORE, str(uuid.uuid4()), "NX")
+            self._script.store_id = (await self._link.command("GET", STORE)).decode()
+        return self._script.store_id
 
     async def verify(self) -> None:
         """Check that this is the pinned store.
@@ -69,22 +62,7 @@ class DecisionStore:
         Raises:
             Fatal: naming the fix.
         """
-        found = await self._link.command("GET", STORE)
-        self._check_id(found.decode() if found else None)
-
-    def _check_id(self, found: str | None) -> None:
-        if not self._store_id:
-            raise Fatal("no store id is pinned: run `sideline init` and set SIDELINE_STORE_ID to what it prints")
-        if found is None:
-            raise Fatal(
-                f"the decision store is empty, it should be {self._store_id}: it lost its data or the URL points "
-                "elsewhere; mend the URL, or rebuild it with `sideline restore`"
-            )
-        if found != self._store_id:
-            raise Fatal(
-                f"this is decision store {found}, pinned is {self._store_id}: mend SIDELINE_REDIS_DECISIONS_URL or "
-                "SIDELINE_STORE_ID; deciding here would decide captures twice"
-            )
+        await self._script.verify()
 
     # Sites and their configuration
 
@@ -94,9 +72,17 @@ class DecisionStore:
         Raises:
             Fatal: if the configuration cannot hold, naming the number it needs.
         """
+        keys = SiteKeys(site)
         await self.verify()
-        arguments = (str(len(lines)), *lines, *_config_arguments(config.check()))
-        await self._ask(SiteKeys(site), "register", arguments)
+        for name in (site, *lines):
+            if not re.match(ID_PATTERN, name):
+                raise Fatal(f"{name!r} cannot name a site or a line: it needs to match {ID_PATTERN}")
+        if await self._link.command("HEXISTS", SITES, site) and not await self._link.command(
+            "EXISTS", keys.key("budget")
+        ):
+            raise Fatal(f"the keys of site {site} are gone; a fresh budget would hide that: run `sideline restore`")
+        arguments = (str(len(lines)), *lines, *config_arguments(config.check()))
+        await self._script.ask(keys, "register", arguments)
         await self._link.command("HSETNX", SITES, site, str(time.time_ns() // 1_000_000))
 
     async def sites(self) -> dict[str, frozenset[str]]:
@@ -115,7 +101,7 @@ class DecisionStore:
         Raises:
             Fatal: if it cannot hold, naming the number it needs.
         """
-        answer = await self._ask(SiteKeys(site), "configure", _config_arguments(config.check()))
+        answer = await self._script.ask(SiteKeys(site), "configure", config_arguments(config.check()))
         return int(answer[1])
 
     async def warm(self, site: str, fusion_version: str, start: WarmStart) -> bool:
@@ -123,7 +109,7 @@ class DecisionStore:
         keys = SiteKeys(site)
         arguments: list[Argument] = [fusion_version, start.captures, start.location, start.scale, *start.masses]
         extra = (keys.threshold(fusion_version), keys.scores(fusion_version))
-        answer = await self._ask(keys, "warm", arguments, extra)
+        answer = await self._script.ask(keys, "warm", arguments, extra)
         return bool(answer[1] == b"1")
 
     # Outcomes
@@ -148,7 +134,7 @@ class DecisionStore:
         )
         if found is None or values[3] is None:
             return None
-        self._check_id(found.decode())
+        self._script.check_id(found.decode())
         return _record(capture_id, values, created=False)
 
     async def decide(self, request: Request) -> Record:
@@ -184,7 +170,7 @@ class DecisionStore:
             request.decision_head,
             request.sidelined_head,
         )
-        answer = await self._ask(keys, "decide", arguments, extra, about=request.capture_id, line=request.line)
+        answer = await self._script.ask(keys, "decide", arguments, extra, about=request.capture_id, line=request.line)
         return _record(request.capture_id, answer[1:], created=answer[0] == b"created")
 
     async def settle(self, disposition: Disposition) -> Settlement:
@@ -204,20 +190,40 @@ class DecisionStore:
             mode, subject, subject_key, last_key = "unit", disposition.unit_id, "unit:", "last:"
         else:
             raise Poison(Reason.NO_SUBJECT, f"disposition {disposition.disposition_id} names neither capture nor unit")
-        fingerprint = hashlib.sha256(msgspec.json.encode(disposition)).hexdigest()[:32]
         extra = (
             keys.verdict(disposition.disposition_id),
             keys.key(subject_key + subject),
             keys.key(last_key + subject),
         )
-        arguments = (fingerprint, disposition.verdict.value, mode, subject)
-        answer = await self._ask(keys, "settle", arguments, extra, about=subject)
+        arguments = (fingerprint(disposition), disposition.verdict.value, mode, subject)
+        answer = await self._script.ask(keys, "settle", arguments, extra, about=subject)
         _, state, returned, spent, *captures = answer[1].decode().split(" ")
         return Settlement(state=state, returned=int(returned), spent=int(spent), captures=tuple(captures))
 
     async def sweep(self, site: str, *, limit: int = 1_000) -> int:
         """Expire up to `limit` stops that no one judged in time, and return how many. Calls do this by themselves."""
-        return int((await self._ask(SiteKeys(site), "sweep", (limit,)))[1])
+        return int((await self._script.ask(SiteKeys(site), "sweep", (limit,)))[1])
+
+    async def restore(
+        self,
+        site: str,
+        lines: Sequence[str],
+        config: BudgetConfig,
+        *,
+        decisions: Iterable[bytes],
+        sidelined: Iterable[bytes],
+        dispositions: Iterable[bytes],
+    ) -> Restored:
+        """Rebuild a site's outcomes, open stops and `seq` from the values on its topics; balances restart at zero.
+
+        For an empty store, to which the pinned id is given again, or one that fell behind its topics. Can be run again
+        when it was interrupted; until it ends the site decides nothing.
+
+        Raises:
+            Fatal: another store, or a store that decided a capture differently from its topic.
+        """
+        plan = Plan(config.check(), sidelined=sidelined, dispositions=dispositions)
+        return await restore_site(self._script, site, lines, plan, decisions)
 
     # Looking at a budget
 
@@ -244,8 +250,8 @@ class DecisionStore:
             atomic=True,
         )
         if found is None:
-            await self._refuse(site, "unknown_site")
-        self._check_id(found.decode())
+            await self._script.refuse(site, Reason.UNKNOWN_SITE)
+        self._script.check_id(found.decode())
         tokens = _integers(budget)
         known = {name: value for name, value in _integers(counts).items() if name in _PLAIN_COUNTS}
         return BudgetState(
@@ -279,38 +285,6 @@ class DecisionStore:
             if values[0] is not None  # a version no one scores with any more has expired
         }
 
-    # The script
-
-    async def _ask(
-        self,
-        keys: SiteKeys,
-        operation: str,
-        arguments: Sequence[Argument],
-        extra: Sequence[str] = (),
-        *,
-        about: str = "",
-        line: str = "",
-    ) -> list[Any]:
-        """Run an operation and return its answer; `about` and `line` name what a refusal is about."""
-        every = (*(keys.key(name) for name in _COMMON_KEYS), *extra)
-        answer = await self._link.run(every, (operation, keys.prefix, self._store_id, *arguments))
-        match answer[0]:
-            case b"refused":
-                await self._refuse(keys.site, answer[1].decode(), about=about, line=line)
-            case b"fatal" if answer[1] == b"store":
-                self._check_id(answer[2].decode())
-            case b"fatal":
-                raise Fatal(f"site {keys.site} is half restored: run `sideline restore` to its end before deciding")
-        return answer
-
-    async def _refuse(self, site: str, reason: str, *, about: str = "", line: str = "") -> NoReturn:
-        """Raise the refusal. An unknown site may be a known one whose keys were lost: that must not pass silently."""
-        if reason == "unknown_site":
-            await self.verify()
-            if await self._link.command("HEXISTS", SITES, site):
-                raise Fatal(f"the keys of site {site} are gone from the decision store: run `sideline restore`")
-        raise Poison(Reason(reason), _REFUSALS[reason].format(site=site, about=about, line=line))
-
 
 def _record(capture_id: str, values: Sequence[Any], *, created: bool) -> Record:
     outcome, reason, digest, decision, sidelined, decided_at = values
@@ -328,12 +302,3 @@ def _record(capture_id: str, values: Sequence[Any], *, created: bool) -> Record:
 
 def _integers(fields: dict[bytes, bytes]) -> dict[str, int]:
     return {name.decode(): int(value) for name, value in fields.items()}
-
-
-def _config_arguments(config: BudgetConfig) -> list[str]:
-    """Return the configuration as JSON, then name and value of each integer the script computes with."""
-    arguments = [msgspec.json.encode(config).decode()]
-    for name, value in msgspec.structs.asdict(config).items():
-        if name not in {"captures_per_s", "verdict_delay_ms"}:  # they only serve `check`
-            arguments += [name, str(value or 0)]
-    return arguments

@@ -12,6 +12,7 @@ BINS_PER_SCALE: Final = 16
 BIN_OF_LOCATION: Final = 64
 SCALE_MIN: Final = 1_000
 WEIGHT: Final = 1 << 20
+MIN_NEGATIVES: Final = 100
 PRIOR_CAPTURES: Final = 3_000  # the memory of location and scale: a day of live captures soon outweighs it
 
 
@@ -32,11 +33,13 @@ def warm_start(negative_scores: Sequence[int], *, prior_captures: int = PRIOR_CA
     captures, and never as more than there are.
 
     Raises:
-        ValueError: fewer than 100 scores, too few to know the tail of anything.
+        ValueError: fewer than MIN_NEGATIVES scores, too few to know the tail of anything.
     """
     scores = sorted(negative_scores)
-    if len(scores) < 100:  # noqa: PLR2004
-        raise ValueError(f"{len(scores)} negatives are too few for a warm start: 100 at least, 299 certify 1 %")
+    if len(scores) < MIN_NEGATIVES:
+        raise ValueError(
+            f"{len(scores)} negatives are too few for a warm start: {MIN_NEGATIVES} at least, 299 certify 1 %"
+        )
     count = len(scores)
     location = sum(scores) // count
     deviations = sorted(abs(score - location) for score in scores)

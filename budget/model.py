@@ -1,0 +1,331 @@
+"""The decision in plain Python, written from the design and not from the script.
+
+Slow and without a clock of its own; it says what `decision.lua` must answer. Tests run the two side by side, and the
+benchmarks of the threshold run this one alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from budget.config import HOUR_MS, BudgetConfig
+from budget.records import Request, Settlement
+from budget.warm import BIN_OF_LOCATION, BINS, BINS_PER_SCALE, SCALE_MIN, WEIGHT, WarmStart
+from schemas.codec import uuid7_ms
+from schemas.faults import Poison, Reason
+from schemas.words import MICRO, Outcome, Verdict
+
+SWEEP: Final = 16
+MEMORY: Final = 3_000
+SETTLING: Final = 64
+CLIP: Final = 4
+EVERY: Final = 25
+FIRST_MOVE: Final = 1_000
+WEIGHT_MAX: Final = 1 << 28
+GROWTH_PPM: Final = 867
+
+GOOD: Final = frozenset({Verdict.DAMAGED, Verdict.WRONG_ITEM})
+TokenState = Literal["open", "returned", "spent", "expired", "judged"]
+
+
+@dataclass(slots=True)
+class Threshold:
+    """Which captures should use the tokens: a quantile of scores made comparable over time."""
+
+    value: int
+    location: int = 0
+    scale: int = SCALE_MIN
+    captures: int = 0
+    weight: int = WEIGHT
+    since: int = 0
+    moves: int = 0
+    bins: list[int] = field(default_factory=lambda: [0] * BINS)
+
+    @classmethod
+    def warm(cls, start: WarmStart, *, balance: int, config: BudgetConfig) -> Threshold:
+        """Start from vetted negatives."""
+        threshold = cls(
+            config.start_threshold, start.location, max(SCALE_MIN, start.scale), start.captures, bins=[*start.masses]
+        )
+        threshold._move(balance, config)
+        return threshold
+
+    def learn(self, score: int, *, balance: int, config: BudgetConfig) -> None:
+        """Let a score in, and move every 25th time."""
+        if self.captures >= SETTLING:
+            place = (score - self.location) * BINS_PER_SCALE // self.scale + BIN_OF_LOCATION
+            self.bins[min(max(place, 0), BINS - 1)] += self.weight
+        self._track(score)
+        self.since += 1
+        if self.since == EVERY:
+            self.since = 0
+            self.weight += self.weight * GROWTH_PPM // MICRO
+            if self.weight > WEIGHT_MAX:
+                self.weight >>= 8
+                self.bins = [mass >> 8 for mass in self.bins]
+            if self.captures >= FIRST_MOVE:
+                self._move(balance, config)
+
+    def _track(self, score: int) -> None:
+        self.captures += 1
+        if self.captures == 1:
+            self.location = score
+            return
+        deviation = score - self.location
+        if self.captures > SETTLING:
+            deviation = min(max(deviation, -CLIP * self.scale), CLIP * self.scale)
+        over = min(MEMORY, self.captures)
+        self.location += _nearest(deviation, over)
+        self.scale = max(SCALE_MIN, self.scale + _nearest(abs(deviation) - self.scale, over))
+
+    def _move(self, balance: int, config: BudgetConfig) -> None:
+        """Put the threshold where alpha * (2 * balance / burst)^2 of the mass lies above it."""
+        self.moves += 1
+        ratio_ppm = 2 * balance // config.burst_tokens
+        share_ppb = min(10**9, config.alpha_ppm * (ratio_ppm**2 // MICRO) // 1_000)
+        left = sum(self.bins) // MICRO * share_ppb // 1_000
+        self.value = config.ceiling
+        if left == 0:
+            return
+        for place in reversed(range(BINS)):
+            mass = self.bins[place]
+            if mass and mass >= left:
+                edge = (place + 1 - BIN_OF_LOCATION) * 1024 - left * 1024 // mass
+                self.value = self.location + self.scale * edge // (BINS_PER_SCALE * 1024)
+                return
+            left -= mass
+
+
+def _nearest(distance: int, over: int) -> int:
+    return (2 * distance + over) // (2 * over)
+
+
+@dataclass(slots=True)
+class Purse:
+    """One escrow. `pending` is not a number here but the stops that hold a token each."""
+
+    balance: int
+    holders: set[str] = field(default_factory=set)
+
+    @property
+    def pending(self) -> int:
+        """Tokens of stops not judged yet, in millionths."""
+        return len(self.holders) * MICRO
+
+    def add(self, tokens: int, *, burst_tokens: int) -> None:
+        """Add tokens as far as the burst allows."""
+        self.balance += max(0, min(tokens, burst_tokens * MICRO - self.balance - self.pending))
+
+
+@dataclass(slots=True)
+class Stop:
+    """One divert waiting for its first verdict."""
+
+    capture_id: str
+    unit_id: str
+    divert: str
+    expires_ms: int
+
+    @property
+    def member(self) -> str:
+        """Its name in the store, which orders stops that expire in the same millisecond."""
+        return f"{self.divert}:{self.capture_id}:{self.unit_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a decision must say."""
+
+    outcome: Outcome
+    reason: str
+    action: str
+    divert: str
+    withheld: bool
+    seq: int | None
+    threshold: int | None
+    balance_before: int
+    balance_after: int
+    pending_before: int
+    pending_after: int
+    config_version: int
+
+
+class Model:
+    """One site's budget."""
+
+    def __init__(self, config: BudgetConfig, lines: frozenset[str]) -> None:
+        """Register a site: full bursts, no captures."""
+        self.config, self.config_version, self.lines = config, 1, lines
+        self.admitted_after_ms = 0
+        self.seq = 0
+        self.damage = Purse(config.burst_tokens * MICRO)
+        self.identity = Purse(config.burst_identity * MICRO)
+        self.diverts = config.burst_diverts * MICRO
+        self.thresholds: dict[str, Threshold] = {}
+        self.outcomes: dict[str, tuple[str, Expected]] = {}  # capture -> digest and decision
+        self.stops: dict[str, Stop] = {}  # the open ones, by capture
+        self.tokens: dict[str, TokenState] = {}  # of every diverted capture
+        self.newest: dict[str, str] = {}  # unit -> newest diverted capture
+        self.verdicts: dict[str, Settlement] = {}
+
+    def configure(self, config: BudgetConfig, *, now_ms: int) -> int:
+        """Put another configuration in force."""
+        if config != self.config:
+            if config.horizon_ms > self.config.horizon_ms:
+                gone_ms = now_ms - self.config.horizon_ms + HOUR_MS
+                self.admitted_after_ms = max(self.admitted_after_ms, gone_ms)
+            self.config, self.config_version = config, self.config_version + 1
+            for purse, burst in ((self.damage, config.burst_tokens), (self.identity, config.burst_identity)):
+                purse.balance = min(purse.balance, max(0, burst * MICRO - purse.pending))
+            self.diverts = min(self.diverts, config.burst_diverts * MICRO)
+        return self.config_version
+
+    def decide(self, request: Request, *, now_ms: int) -> tuple[Expected, bool]:
+        """Return the decision and whether it was made now.
+
+        Raises:
+            Poison: as the store does.
+        """
+        if request.capture_id in self.outcomes:
+            digest, decision = self.outcomes[request.capture_id]
+            if digest != request.digest:
+                raise Poison(Reason.ID_REUSED, request.capture_id)
+            return decision, False
+        self._admit(request, now_ms)
+        self.sweep(now_ms)
+        before = self.damage.balance, self.damage.pending
+        outcome, reason, action, divert, withheld = request.ask, request.reason, "none", "none", False
+        threshold = None
+        if request.ask is Outcome.DECIDED and now_ms > request.decide_by_ms:
+            outcome, reason = Outcome.UNDETERMINED, "late"
+        if outcome is Outcome.DECIDED and request.score is not None:
+            self.seq += 1
+            self.damage.add(self.config.alpha_ppm, burst_tokens=self.config.burst_tokens)
+            self.identity.add(self.config.alpha_identity_ppm, burst_tokens=self.config.burst_identity)
+            self.diverts = min(self.diverts + self.config.beta_ppm, self.config.burst_diverts * MICRO)
+            state = self.thresholds.setdefault(request.fusion_version, Threshold(self.config.start_threshold))
+            threshold = self._in_force(state, now_ms)
+            divert, reason, withheld = self._divert(request, request.score, threshold)
+            action = "sideline" if divert in {"damage", "identity"} else "pass"
+            self._open(request, divert, now_ms)
+            state.learn(request.score, balance=self.damage.balance, config=self.config)
+        decision = Expected(
+            outcome,
+            reason,
+            action,
+            divert,
+            withheld,
+            self.seq if outcome is Outcome.DECIDED else None,
+            threshold,
+            before[0],
+            self.damage.balance,
+            before[1],
+            self.damage.pending,
+            self.config_version,
+        )
+        self.outcomes[request.capture_id] = request.digest, decision
+        return decision, True
+
+    def settle(
+        self, verdict_id: str, verdict: Verdict, *, capture_id: str | None, unit_id: str | None, now_ms: int
+    ) -> Settlement:
+        """Let a verdict speak about one capture, or about a unit when `capture_id` is None.
+
+        Raises:
+            Poison: `unknown_capture`.
+        """
+        if verdict_id in self.verdicts:
+            return self.verdicts[verdict_id]
+        if capture_id is not None and capture_id not in self.outcomes:
+            raise Poison(Reason.UNKNOWN_CAPTURE, capture_id)
+        self.sweep(now_ms)
+        about = [stop for stop in self.stops.values() if capture_id == stop.capture_id]
+        if capture_id is None:
+            about = [stop for stop in self.stops.values() if stop.unit_id == unit_id]
+        returned = spent = 0
+        judged = []
+        for stop in about:
+            if stop.expires_ms <= now_ms:
+                self._close(stop, "expired")
+                continue
+            judged.append(stop.capture_id)
+            if stop.divert == "audit":
+                self._close(stop, "judged")
+            elif verdict in GOOD:
+                self._close(stop, "returned")
+                returned += 1
+            else:
+                self._close(stop, "spent")
+                spent += 1
+        settlement = Settlement("settled" if returned + spent else "label", returned, spent, tuple(sorted(judged)))
+        if not judged:
+            known = capture_id if capture_id is not None else self.newest.get(unit_id or "")
+            late = known in self.tokens
+            settlement = Settlement("revised" if late else "label", 0, 0, (known,) if known else ())
+        self.verdicts[verdict_id] = settlement
+        return settlement
+
+    def sweep(self, now_ms: int, *, limit: int = SWEEP) -> int:
+        """Expire the stops that no one judged in time, the oldest first."""
+        due = sorted((stop.expires_ms, stop.member, stop) for stop in self.stops.values() if stop.expires_ms <= now_ms)
+        for _, _, stop in due[:limit]:
+            self._close(stop, "expired")
+        return len(due[:limit])
+
+    def _admit(self, request: Request, now_ms: int) -> None:
+        if request.line not in self.lines:
+            raise Poison(Reason.UNKNOWN_LINE, request.line)
+        made_ms = uuid7_ms(request.capture_id)
+        if min(made_ms, request.append_ms) <= max(self.admitted_after_ms, now_ms - self.config.horizon_ms + HOUR_MS):
+            raise Poison(Reason.TOO_OLD, request.capture_id)
+        if made_ms - now_ms > HOUR_MS:
+            raise Poison(Reason.FROM_THE_FUTURE, request.capture_id)
+
+    def _in_force(self, state: Threshold, now_ms: int) -> int:
+        by_hand = self.config.override_threshold
+        value = by_hand if by_hand is not None and now_ms < self.config.override_until_ms else state.value
+        return min(max(value, self.config.floor), self.config.ceiling)
+
+    def _divert(self, request: Request, score: int, threshold: int) -> tuple[str, str, bool]:
+        capacity = self.diverts >= MICRO
+        refusal = ""
+        if score >= threshold:
+            if self.damage.balance < MICRO:
+                refusal = "no_token"
+            elif self.damage.balance < (self.config.reserve + 1) * MICRO and not request.major:
+                refusal = "reserved"
+            elif not capacity:
+                refusal = "diverts_full"
+            else:
+                return "damage", "above_threshold", False
+        if request.identity_conflict:
+            if self.identity.balance >= MICRO and capacity:
+                return "identity", "identity_conflict", False
+            refusal_reason = refusal or "identity_no_token"
+        else:
+            refusal_reason = refusal or "below_threshold"
+        audit = capacity and request.audit_draw_ppm < self.config.audit_ppm
+        return "audit" if audit else "none", refusal_reason, refusal != ""
+
+    def _open(self, request: Request, divert: str, now_ms: int) -> None:
+        if divert == "none":
+            return
+        stop = Stop(request.capture_id, request.unit_id, divert, now_ms + self.config.verdict_timeout_ms)
+        self.stops[stop.capture_id] = stop
+        self.tokens[stop.capture_id] = "open"
+        self.newest[stop.unit_id] = stop.capture_id
+        self.diverts -= MICRO
+        for name, purse in (("damage", self.damage), ("identity", self.identity)):
+            if divert == name:
+                purse.balance -= MICRO
+                purse.holders.add(stop.capture_id)
+
+    def _close(self, stop: Stop, state: TokenState) -> None:
+        del self.stops[stop.capture_id]
+        self.tokens[stop.capture_id] = state
+        for purse, burst in ((self.damage, self.config.burst_tokens), (self.identity, self.config.burst_identity)):
+            if stop.capture_id in purse.holders:
+                purse.holders.remove(stop.capture_id)
+                if state == "returned":
+                    purse.add(MICRO, burst_tokens=burst)
