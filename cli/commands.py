@@ -1,0 +1,71 @@
+"""The table of commands: what `sideline --help` shows, and which module is imported once one is called.
+
+Only that module is imported: the help of all commands must not cost the imports of all.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+_LINE: Final = "The line"
+_SITES: Final = "Sites and budgets"
+_RECORDS: Final = "What it decided"
+_PARTS: Final = "The parts on this machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command: its module's `register` adds it under `name`, and its help begins with `line`."""
+
+    name: str
+    module: str
+    panel: str
+    line: str
+
+
+COMMANDS: Final = (
+    Entry("init", "cli.site", _SITES, "Give the decision store its id and make the topics; idempotent."),
+    Entry("site", "cli.site", _SITES, "Register sites, and list them."),
+    Entry("budget", "cli.site", _SITES, "Show a site's budget, or change its configuration while the line runs."),
+    Entry("tail", "cli.tail", _RECORDS, "Watch what the line decides, sidelines, is told by people, or refuses."),
+    Entry("explain", "cli.explain", _RECORDS, "Say in words and as a picture why a capture was answered as it was."),
+    Entry("judge", "cli.judge", _RECORDS, "Give a person's verdict on a capture."),
+    Entry("up", "cli.parts", _PARTS, "Start Kafka, Redis, Triton and the workers; what runs already stays as it is."),
+    Entry("down", "cli.parts", _PARTS, "Stop everything that `up` started; data stays."),
+    Entry("status", "cli.parts", _PARTS, "Show every part: does it run, since when, is it healthy."),
+    Entry("logs", "cli.parts", _PARTS, "Print the end of a part's log."),
+    Entry("doctor", "cli.doctor", _PARTS, "Examine the machine and the line, and say how to mend what is wrong."),
+)
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are place-holders with a name and a line, until one is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401 - typer's
+        """Find the command that was typed, and import it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        entry = next((entry for entry in COMMANDS if entry.name == name), None)
+        return name, command if entry is None else load(entry), rest
+
+
+def load(entry: Entry) -> Any:  # noqa: ANN401 - typer hides its own command type
+    """Import the command's module and return the command."""
+    alone = typer.Typer()
+    importlib.import_module(entry.module).register(alone)
+    return typer.main.get_group(alone).commands[entry.name]
+
+
+def announce(app: typer.Typer, entries: Sequence[Entry] = COMMANDS) -> None:
+    """Add a place-holder for each command."""
+    for entry in entries:
+        app.command(entry.name, help=entry.line, rich_help_panel=entry.panel)(_place_holder)
+
+
+def _place_holder() -> None:
+    """Stand for a command that was not imported."""
