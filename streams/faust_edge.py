@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, cast
@@ -36,11 +37,14 @@ log = structlog.get_logger(__name__)
 class App(faust.App):
     """A Faust app that knows how its worker gives up partitions."""
 
+    logger = logging.getLogger("faust.app")  # else a subclass logs in our name
     revoke: Revoke
 
 
 class _Consumer(Consumer):
     """Faust's consumer, except that work in flight is finished or dropped *before* the acks are forgotten."""
+
+    logger = logging.getLogger("faust.consumer")
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop admission, let the worker drain, commit what it acknowledged, then let Faust go on."""
