@@ -28,7 +28,8 @@ _TAIL: Final = """
 - **Retention** counts from the append time. Data leaves in whole segments, which close after a 24th of the retention,
   but not before an hour and not after more than a day.
 - **compacted** topics keep the newest record of each key for ever. `retired` and `withdrawn` take a product or a
-  reference away; a record without a value is not read as a deletion, it becomes a dead letter.
+  reference away; a record without a value is not read as a deletion, it becomes a dead letter. The broker refuses
+  records without a key there.
 - Headers are those of CloudEvents 1.0 in Kafka's binary mode (`ce_specversion`, `ce_type`, `ce_id`, `ce_source`,
   `ce_time`, `content-type`). Dead letters keep the headers of the original and add Kafka Connect's; see
   [consume.md](consume.md).
