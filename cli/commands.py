@@ -15,7 +15,6 @@ from typer.core import TyperGroup
 
 _SITES: Final = "Sites and budgets"
 _RECORDS: Final = "What it decided"
-_SITES: Final = "Sites and budgets"
 _PARTS: Final = "The parts on this machine"
 
 
@@ -37,9 +36,6 @@ COMMANDS: Final = (
     Entry("tail", "cli.tail", _RECORDS, "Watch what the line decides, sidelines, is told by people, or refuses."),
     Entry("explain", "cli.explain", _RECORDS, "Say in words and as a picture why a capture was answered as it was."),
     Entry("judge", "cli.judge", _RECORDS, "Give a person's verdict on a capture."),
-    Entry("init", "cli.site", _SITES, "Give the decision store its id and make the topics."),
-    Entry("site", "cli.site", _SITES, "Register sites and show them."),
-    Entry("budget", "cli.site", _SITES, "Show a site's budget, or change it."),
     Entry("up", "cli.parts", _PARTS, "Start Kafka, Redis, Triton and the workers; what runs already stays as it is."),
     Entry("down", "cli.parts", _PARTS, "Stop everything that `up` started; data stays."),
     Entry("status", "cli.parts", _PARTS, "Show every part: does it run, since when, is it healthy."),

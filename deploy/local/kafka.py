@@ -52,21 +52,25 @@ broker.heartbeat.interval.ms=500
 """
 
 
+def have_jars(cache: Path) -> bool:
+    """Tell whether the jars are here already."""
+    return _jars_folder(cache).exists()
+
+
 def jars(cache: Path, *, environ: Mapping[str, str], say: Callable[[str], None]) -> Path:
     """Return the folder with the broker's jars, downloading them when this machine has none.
 
     Raises:
         Fatal: Maven could not get them.
     """
-    version = hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]
-    libs = cache / f"kafka-{version}"
+    libs = _jars_folder(cache)
     if libs.exists():
         return libs
     with locked(cache / "kafka.lock", within_s=_DOWNLOAD_WITHIN_S):
         if libs.exists():
             return libs
         say("downloading Kafka's jars (once per user)")
-        fresh = cache / f"kafka-{version}.part"
+        fresh = libs.with_suffix(".part")
         shutil.rmtree(fresh, ignore_errors=True)
         command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
         _run(
@@ -74,6 +78,10 @@ def jars(cache: Path, *, environ: Mapping[str, str], say: Callable[[str], None])
         )
         fresh.rename(libs)  # whole or not at all
     return libs
+
+
+def _jars_folder(cache: Path) -> Path:
+    return cache / f"kafka-{hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]}"
 
 
 def program(folder: RunFolder, libs: Path, *, port: int, controller_port: int, environ: Mapping[str, str]) -> Program:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from deploy.local import endpoints as addresses
 from deploy.local import leftovers, line, probes, programs, servers, triton
@@ -27,8 +27,8 @@ from schemas.faults import Fatal
 __all__ = ["Endpoints", "PartStatus", "Parts"]
 
 Say = Callable[[str], None]
-_SERVER_READY_WITHIN_S: Final = 60.0
-_WORKER_READY_WITHIN_S: Final = 60.0
+WorkerPage = Literal["livez", "readyz"]
+_READY_WITHIN_S: Final = 60.0
 _LEFTOVER_PATIENCE_S: Final = 5.0
 _STARTS_ALLOWED: Final = 3  # while it is waited for
 _WORDS: Final = {
@@ -37,7 +37,7 @@ _WORDS: Final = {
     "RUNNING": "running",
     "BACKOFF": "restarting",
     "STOPPING": "stopping",
-    "EXITED": "stopped",
+    "EXITED": "failed",
     "FATAL": "failed",
 }
 
@@ -79,12 +79,17 @@ class Parts:
             return self._up(servers, say)
 
     def start_workers(
-        self, *, inspectors: int = 1, env: Mapping[str, str] = MappingProxyType({}), say: Say = print
+        self,
+        *,
+        inspectors: int = 1,
+        env: Mapping[str, str] = MappingProxyType({}),
+        until: WorkerPage = "readyz",
+        say: Say = print,
     ) -> None:
-        """Start one tracker, curator and settler and so many inspectors, and wait until each is ready.
+        """Start one tracker, curator and settler and so many inspectors, and wait until each answers `until` with yes.
 
         `env` is added to each worker's environment. A worker that runs with other settings is restarted, an inspector
-        too many is stopped.
+        too many is stopped. Without a registered site no worker is ever ready: wait for `livez` then.
 
         Raises:
             Fatal: the servers are not up, or a worker did not come up; with the end of its log.
@@ -107,7 +112,7 @@ class Parts:
             self._supervisor.reload()
             for name in names:
                 self._supervisor.launch(name)
-            self._wait(names, within_s=_WORKER_READY_WITHIN_S, say=say)
+            self._wait(names, until, within_s=_READY_WITHIN_S, say=say)
 
     def down(self, say: Say = print) -> None:
         """Stop everything that was started here, workers before the servers they use, and leave no process behind."""
@@ -127,9 +132,9 @@ class Parts:
         self._supervisor.stop([self._known(name)])
 
     def start(self, name: str) -> None:
-        """Start one part and wait until it is healthy."""
+        """Start one part and wait until it answers; a worker need not be ready, as what it needs may be stopped too."""
         self._supervisor.launch(self._known(name))
-        self._wait([name], within_s=_SERVER_READY_WITHIN_S, say=lambda _: None)
+        self._wait([name], "livez", within_s=_READY_WITHIN_S, say=lambda _: None)
 
     def restart(self, name: str) -> None:
         """Stop one part and start it again."""
@@ -208,7 +213,7 @@ class Parts:
             self._supervisor.launch(name)
         endpoints = servers.endpoints(ports, elsewhere)
         addresses.write(self._folder.endpoints_file, endpoints)
-        self._wait(mine, within_s=_SERVER_READY_WITHIN_S, say=say)
+        self._wait(mine, "livez", within_s=_READY_WITHIN_S, say=say)
         return endpoints
 
     def _keep(self, program: Program) -> None:
@@ -216,24 +221,24 @@ class Parts:
         if programs.write(self._folder, program) and self._supervisor.is_up():
             self._supervisor.stop([program.name])
 
-    def _wait(self, names: Collection[str], *, within_s: float, say: Say) -> None:
+    def _wait(self, names: Collection[str], page: WorkerPage, *, within_s: float, say: Say) -> None:
         known = programs.read(self._folder)
-        waiting = [name for name in names if not self._probe(known[name]).healthy]
+        waiting = [name for name in names if not self._probe(known[name], page).healthy]
         if waiting:
             say(f"waiting for {', '.join(waiting)}")
         for name in waiting:
             wait_until_healthy(
                 name,
-                functools.partial(self._probe, known[name]),
+                functools.partial(self._probe, known[name], page),
                 within_s=within_s,
                 failed=functools.partial(self._failure, name, set()),
                 log=programs.log_of(self._folder, name),
                 say=say,
             )
 
-    def _probe(self, program: Program) -> Probe:
+    def _probe(self, program: Program, page: WorkerPage) -> Probe:
         if program.is_worker:
-            return probes.worker(program.ports["health"], "readyz")
+            return probes.worker(program.ports["health"], page)
         return servers.probe(program.name, servers.address(program.name, program.ports[program.name]))
 
     def _failure(self, name: str, pids: set[int]) -> str | None:
@@ -242,8 +247,8 @@ class Parts:
         if info is None:
             return "the supervisor does not know it"
         pids.add(info.pid)
-        if info.statename == "FATAL":
-            return info.spawnerr or "it does not start"
+        if info.gave_up:
+            return info.trouble or "it does not start"
         if len(pids - {0}) > _STARTS_ALLOWED:
             return f"it ended {len(pids - {0}) - 1} times"
         return None
@@ -255,10 +260,10 @@ class Parts:
         ports = tuple(program.ports.values())
         if info is None or not info.pid:
             state = "stopped" if info is None else _WORDS.get(info.statename, "unknown")
-            return PartStatus(name, state, None, 0.0, ports, None, "" if info is None else info.spawnerr)
+            return PartStatus(name, state, None, 0.0, ports, None, "" if info is None else info.trouble)
         if name == line.WATCHDOG:
             return PartStatus(name, _WORDS[info.statename], info.pid, info.uptime_s, ports, None, "")
-        seen = self._probe(program)
+        seen = self._probe(program, "readyz")
         # The supervisor calls a part started only after a second; one that answers has started.
         state = "running" if seen.healthy else _WORDS.get(info.statename, "unknown")
         return PartStatus(name, state, info.pid, info.uptime_s, ports, seen.healthy, seen.detail)

@@ -12,6 +12,12 @@ import msgspec
 
 from deploy.local.folder import RunFolder
 
+EXIT_FATAL: Final = (
+    78  # a worker's word for "starting again will not help" (EX_CONFIG); the watchdog still tries, rarely
+)
+# One that ends sooner than this is started again with growing pauses; a worker that refuses its installation has
+# imported for two seconds by then.
+_START_S: Final = 5
 _START_RETRIES: Final = 5  # pauses of 1, 2, .. 5 s; then it is "failed", and the watchdog tries again from time to time
 
 
@@ -70,8 +76,9 @@ def _config(folder: RunFolder, program: Program, description: Path) -> str:
         "command": _escaped(command),
         "directory": _escaped(program.cwd),
         "autostart": "false",  # `up` starts the parts, and knows which
-        "autorestart": "true",
-        "startsecs": 1,
+        "autorestart": "unexpected",
+        "exitcodes": EXIT_FATAL,
+        "startsecs": _START_S,
         "startretries": _START_RETRIES,
         "stopsignal": "TERM",
         "stopwaitsecs": program.stop_within_s,

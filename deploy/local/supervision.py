@@ -35,11 +35,23 @@ class ProcessInfo(msgspec.Struct, frozen=True):
     start: int  # Unix time, s
     now: int
     spawnerr: str
+    exitstatus: int
 
     @property
     def uptime_s(self) -> float:
         """Seconds since the part started, 0 when it does not run."""
         return float(max(0, self.now - self.start)) if self.pid else 0.0
+
+    @property
+    def gave_up(self) -> bool:
+        """Tell whether nobody will start it again: it failed too often, or said itself that there is no use."""
+        return self.statename == "FATAL" or (self.statename == "EXITED" and self.exitstatus == programs.EXIT_FATAL)
+
+    @property
+    def trouble(self) -> str:
+        """Why it does not run, in words; empty if it was never started or was stopped on purpose."""
+        ended = f"ended with exit status {self.exitstatus}" if self.statename == "EXITED" else ""
+        return self.spawnerr or ended
 
 
 class Supervisor:

@@ -91,6 +91,11 @@ def provide(needs: Collection[Need], *, cache: Path, say: Callable[[str], None])
         raise Fatal(f"{still[0].what} is missing although {still[0].package} is installed: check PATH")
 
 
+def may_install() -> bool:
+    """Tell whether `provide` can install packages here."""
+    return _root_prefix() is not None
+
+
 def _root_prefix() -> list[str] | None:
     """Return what makes a command run as root without asking anyone, or None if nothing does."""
     if shutil.which("apt-get") is None:

@@ -50,7 +50,7 @@ class Watchdog:
             info = infos.get(name)
             if info is None:
                 continue
-            if info.statename == "FATAL":
+            if info.gave_up:
                 self._try_again(name)
                 continue
             self._failed_since.pop(name, None)
