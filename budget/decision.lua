@@ -455,13 +455,12 @@ local function decide()
   if refusal then
     return refusal
   end
-  local stored = redis.call("HMGET", expect(OUTCOME, "hash"),
-    "outcome", "reason", "digest", "decision", "sidelined", "decided_at")
+  local stored = redis.call("HMGET", expect(OUTCOME, "hash"), "digest", "decision", "sidelined")
   if exists[OUTCOME] then
-    if stored[3] ~= digest and stored[3] ~= "" then -- a restored outcome may not know its digest
+    if stored[1] ~= digest and stored[1] ~= "" then -- a restored outcome may not know its digest
       return {"refused", "id_reused"}
     end
-    return {"stored", stored[1], stored[2], stored[3], stored[4], stored[5] or "", stored[6]}
+    return {"stored", stored[1], stored[2], stored[3] or ""}
   end
 
   local us = now_us()
@@ -552,9 +551,7 @@ local function decide()
     sidelined = table.concat({ARGV[18], ',"divert":', quoted(divert), place, times})
   end
 
-  local record = {
-    "outcome", outcome, "reason", reason, "digest", digest, "decision", decision, "decided_at", decided_at,
-  }
+  local record = {"digest", digest, "decision", decision}
   if divert ~= "none" then
     local stop = stop_of(divert, capture, unit)
     for _, value in ipairs({"sidelined", sidelined, "divert", divert, "unit", unit, "token", "open"}) do
@@ -568,7 +565,7 @@ local function decide()
   write("PEXPIRE", OUTCOME, digits(config.horizon_ms))
   save(BUDGET, budget, BUDGET_FIELDS)
   commit()
-  return {"created", outcome, reason, digest, decision, sidelined, decided_at}
+  return {"created", digest, decision, sidelined}
 end
 
 -- A verdict by one capture or by a unit. The first in-time verdict of a stop closes it; what a disposition did is kept
@@ -809,8 +806,7 @@ end
 local function restore_outcome()
   local OUTCOME, UNIT, LAST = KEYS[9], KEYS[10], KEYS[11]
   local capture, unit, divert, token = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-  local decided_ms = int(ARGV[8], "decided_ms")
-  local outcome, reason, digest, decision, sidelined, decided_at = unpack(ARGV, 9, 14)
+  local decided_ms, digest, decision, sidelined = int(ARGV[8], "decided_ms"), ARGV[9], ARGV[10], ARGV[11]
   local budget, config = load_budget(), load_config()
   if budget.restoring == 0 then
     return {"fatal", "not_restoring"}
@@ -833,9 +829,7 @@ local function restore_outcome()
     return {"known"}
   end
 
-  local record = {
-    "outcome", outcome, "reason", reason, "digest", digest, "decision", decision, "decided_at", decided_at,
-  }
+  local record = {"digest", digest, "decision", decision}
   if divert ~= "none" then
     local expires_ms = decided_ms + config.verdict_timeout_ms
     if token == "open" and expires_ms <= now_ms then

@@ -23,7 +23,7 @@ from budget.keys import SITES, SiteKeys
 from budget.link import Argument
 from budget.script import Script, config_arguments
 from budget.warm import MIN_NEGATIVES, warm_start
-from schemas.codec import decode, rfc3339
+from schemas.codec import decode
 from schemas.faults import Fatal, Poison
 from schemas.messages import SIDELINED_TAIL, Decision, Disposition, Sidelined, SidelinedHead
 from schemas.words import Divert, Severity, Verdict
@@ -238,12 +238,9 @@ def _arguments(one: RestoredOutcome) -> tuple[Argument, ...]:
         decision.divert.value,
         one.token,
         int(decision.decided_at.timestamp() * 1000),
-        decision.outcome.value,
-        decision.reason,
         "",  # the digest is not on the topic: any bytes under this id get this outcome
         one.raw,
         one.sidelined,
-        rfc3339(decision.decided_at),
     )
 
 

@@ -120,19 +120,10 @@ class DecisionStore:
         found, values = await self._link.commands(
             [
                 ("GET", keys.key("store")),
-                (
-                    "HMGET",
-                    keys.outcome(capture_id),
-                    "outcome",
-                    "reason",
-                    "digest",
-                    "decision",
-                    "sidelined",
-                    "decided_at",
-                ),
+                ("HMGET", keys.outcome(capture_id), "digest", "decision", "sidelined"),
             ]
         )
-        if found is None or values[3] is None:
+        if found is None or values[1] is None:
             return None
         self._script.check_id(found.decode())
         return _record(capture_id, values, created=False)
@@ -286,16 +277,25 @@ class DecisionStore:
         }
 
 
+class _Tail(msgspec.Struct):
+    """What a record says of itself outside the bytes, read from the bytes."""
+
+    outcome: Outcome
+    reason: str
+    decided_at: str
+
+
 def _record(capture_id: str, values: Sequence[Any], *, created: bool) -> Record:
-    outcome, reason, digest, decision, sidelined, decided_at = values
+    digest, decision, sidelined = values
+    tail = msgspec.json.decode(decision, type=_Tail)
     return Record(
         capture_id=capture_id,
-        outcome=Outcome(outcome.decode()),
-        reason=reason.decode(),
+        outcome=tail.outcome,
+        reason=tail.reason,
         digest=digest.decode(),
         decision=decision,
         sidelined=sidelined or None,
-        decided_at=decided_at.decode(),
+        decided_at=tail.decided_at,
         created=created,
     )
 
