@@ -38,8 +38,8 @@ _FORMATS: Final = zxingcpp.BarcodeFormats(
         BarcodeFormat.DataMatrix,
     ]
 )
-# How many looks must agree; one, where it is not said. UPC-E has half the bars of the others, and the add-on digits beside
-# a book's EAN read as one: with three looks one photograph in 231 still yields a false text.
+# How many looks must agree; one, where it is not said. UPC-E has half the bars of the others, and the add-on digits
+# beside a book's EAN read as one: with three looks one photograph in 231 still yields a false text.
 _VOTES_NEEDED: Final = {"EAN13": 2, "EAN8": 2, "UPCA": 2, "ITF": 2, "ITF14": 2, "UPCE": 4}
 
 
