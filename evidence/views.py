@@ -117,21 +117,18 @@ def _read_file(path: PurePosixPath, roots: Sequence[Path], view: View) -> bytes:
     """Read a regular file below one of the roots. Blocks; runs in a thread."""
     try:
         descriptor = _open_below(path, roots)
-    except OSError as error:
-        raise _as_fault(error, view) from error
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise Poison(Reason.URI_REFUSED, f"{view.uri} is not a regular file")
             if status.st_size != view.size:
                 raise Poison(Reason.VIEW_SIZE, f"{view.uri} has {status.st_size} bytes, its event says {view.size}")
-            raw = file.read(view.size + 1)
-        except OSError as error:
-            raise _as_fault(error, view) from error
-    if len(raw) != view.size:
-        raise Poison(Reason.VIEW_SIZE, f"{view.uri} changed its size while it was read")
-    return _verified(raw, view)
+            with open(descriptor, "rb", closefd=False) as file:
+                return _verified(file.read(view.size + 1), view)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _as_fault(error, view) from error
 
 
 def _open_below(path: PurePosixPath, roots: Sequence[Path]) -> int:
