@@ -104,12 +104,12 @@ def check_webp_canvas(raw: bytes) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation; broken metadata turns nothing."""
+    """Return the EXIF orientation; broken or unknown metadata turns nothing."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # noqa: BLE001 - as in `decode`; the pixels may be fine
         return 1
-    return value if isinstance(value, int) else 1
+    return value if value in _UPRIGHT else 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
