@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 import stamina
@@ -38,13 +38,14 @@ class Follower:
 
     async def load(self) -> None:
         """Bring the index into agreement with the store, keeping what has not changed; waits while Redis is away."""
-        async for attempt in stamina.retry_context(on=Retryable, attempts=None, timeout=None, wait_max=BACKOFF_S):
+        async for attempt in _attempts():
             with attempt:
                 await self._load()
 
     async def follow(self) -> None:
         """Take in changes as they happen, until cancelled. Redis may come and go meanwhile."""
         while True:
+            _heed_cancellation()
             if self._position is None:
                 await self.load()
             else:
@@ -52,7 +53,7 @@ class Follower:
 
     async def _news(self, position: Position) -> News:
         """Wait for news; while Redis is away, keep asking."""
-        async for attempt in stamina.retry_context(on=Retryable, attempts=None, timeout=None, wait_max=BACKOFF_S):
+        async for attempt in _attempts():
             with attempt:
                 return await self._store.news(position, self._index.model_version, wait_s=WAIT_S)
         raise AssertionError  # pragma: no cover - the loop above returns or raises
@@ -95,3 +96,21 @@ class Follower:
             if time.monotonic() > until:
                 await asyncio.sleep(0)
                 until = time.monotonic() + PIECE_S
+
+
+async def _attempts() -> AsyncIterator[stamina.Attempt]:
+    """Try again while Redis is away, for as long as it takes."""
+    async for attempt in stamina.retry_context(on=Retryable, attempts=None, timeout=None, wait_max=BACKOFF_S):
+        _heed_cancellation()
+        yield attempt
+
+
+def _heed_cancellation() -> None:
+    """Stop if someone cancelled this task and a library kept it to itself.
+
+    redis-py sends through `asyncio.wait_for`, and that of Python 3.11 returns normally if its work is done in the same
+    step of the loop in which the task is cancelled.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

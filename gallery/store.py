@@ -27,6 +27,9 @@ import numpy as np
 import redis.asyncio
 import structlog
 from numpy.typing import NDArray
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from evidence.discrepancy import CELLS, PATCH_SIZE
@@ -85,7 +88,12 @@ class GalleryStore:
         """Connect on first use; `timeout_s` bounds each exchange with Redis."""
         # Any: the client's types cover both protocols and both decodings at once, ours is protocol 2 and bytes.
         self._redis: Any = redis.asyncio.Redis.from_url(
-            url, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, health_check_interval=30
+            url,
+            protocol=2,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            # Once more, at once: a pooled connection may be older than a restart. Every operation here can be repeated.
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
         folder = Path(__file__).parent
         self._put_reference = self._redis.register_script((folder / "put_reference.lua").read_text())
