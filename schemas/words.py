@@ -106,7 +106,7 @@ class Outcome(_Open):
 
 
 class Action(_Open):
-    """What the diverter should do. Undetermined captures have `none`."""
+    """What was decided; undetermined captures have `none`. Whether a unit goes to a person is in `divert`."""
 
     PASS = "pass"  # noqa: S105 - an action, not a password
     SIDELINE = "sideline"
