@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     store_id: str = Field(default="", description="Pinned by `sideline init`; a worker refuses any other store.")
 
     audit_key: str = Field(default="", description="Secret that makes audits unpredictable; empty: the store id.")
-    fusion_file: Path = Path("triton_models/fusion.json")  # the calibration that belongs to the served models
+    model_repository: Path = Path("triton_models")  # what Triton serves; the calibration lies beside the models
 
     # Pictures
     image_roots: Annotated[list[Path], NoDecode] = Field(default_factory=list)

@@ -223,7 +223,7 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
         )
         for site in sites:
             check_seq(await store.sequence(site), await last_seq(settings.kafka_bootstrap, site))
-        calibration = Calibration.load(settings.fusion_file)
+        calibration = Calibration.load(settings.model_repository / "fusion.json")
         models = Models(settings.triton_url)
         stack.push_async_callback(models.close)
         served = await _served(models)
