@@ -1,0 +1,137 @@
+# What people do with a checkout, and what CI does: the same commands.
+# `make` alone prints the list; it is made from the `##` comments.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.SILENT:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+SIDELINE := $(BIN)/sideline
+INSTALLED := .venv/.installed
+PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
+
+##@ The line
+
+.PHONY: run
+run: $(INSTALLED)  ## Run the line on booth pictures and watch it: CAPTURES=500 SEED=7 SCENARIO=flood INSPECTORS=2
+	exec $(SIDELINE) run $(if $(CAPTURES),--captures $(CAPTURES)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(INSPECTORS),--inspectors $(INSPECTORS))
+
+.PHONY: up
+up: $(INSTALLED)  ## Start Kafka, Redis, Triton and the workers: INSPECTORS=2
+	$(SIDELINE) up $(if $(INSPECTORS),--inspectors $(INSPECTORS))
+
+.PHONY: down
+down: $(INSTALLED)  ## Stop everything that `make up` started
+	$(SIDELINE) down
+
+.PHONY: status
+status: $(INSTALLED)  ## Show what runs and how it is
+	$(SIDELINE) status
+
+##@ Checks
+
+.PHONY: test
+test: $(INSTALLED)  ## Everything CI checks: lint, types, import contracts, unit, contract and integration tests
+	$(BIN)/python tests/run.py
+
+.PHONY: unit
+unit: $(INSTALLED)  ## Tests that need no server
+	$(BIN)/python -m pytest tests/unit tests/contract
+
+.PHONY: integration
+integration: $(INSTALLED)  ## Tests on real Kafka, Redis and Triton, started for them
+	$(BIN)/python -m pytest tests/integration
+
+.PHONY: lint
+lint: $(INSTALLED)  ## Style and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+.PHONY: types
+types: $(INSTALLED)  ## Types of code and tests
+	$(BIN)/mypy
+	$(BIN)/mypy --explicit-package-bases tests
+
+.PHONY: format
+format: $(INSTALLED)  ## Rewrite the code in the one style
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+##@ What is generated and committed
+
+.PHONY: schemas
+schemas: $(INSTALLED)  ## JSON Schema, the AsyncAPI document and the reference pages
+	$(BIN)/python -m streams.documents
+	$(BIN)/python -m telemetry.document
+
+.PHONY: models
+models: .venv-training/.installed  ## Render pictures, train, export and calibrate the models (some minutes; needs torch, 5 GB)
+	.venv-training/bin/python -m training.recipe
+
+.PHONY: requirements
+requirements: .venv-tools/.installed  ## Pin what pyproject.toml asks for, with hashes; UPGRADE=1 for the newest
+	compile() { \
+	  .venv-tools/bin/uv pip compile --quiet $(if $(UPGRADE),--upgrade) --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --no-header --no-annotate "$$@"; \
+	}
+	compile pyproject.toml -o requirements/line.txt
+	compile pyproject.toml --group booth --group dev -o requirements/dev.txt
+	compile pyproject.toml --group booth --group training -o requirements/training.txt
+	compile requirements/build.in -o requirements/build.txt
+	compile requirements/tools.in -o requirements/tools.txt
+	compile --no-deps requirements/triton.in -o requirements/triton.txt
+
+##@ This checkout
+
+.PHONY: install
+install: $(INSTALLED)  ## The virtual environment; every other command makes it when it is missing or outdated
+
+.PHONY: clean
+clean:  ## Stop the line and remove everything that git does not keep
+	if [ -x $(SIDELINE) ]; then $(SIDELINE) down; fi
+	rm -rf .venv .venv-training .venv-tools .sideline build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help:  ## This list
+	awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n\033[1m%s\033[0m\n", substr($$0, 5) } \
+	  /^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Debian ships Python without the part that makes virtual environments work.
+.venv/bin/python:
+	if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then
+	  if ! command -v $(PYTHON) >/dev/null; then echo 'python3.11 is missing: sudo apt-get install python3.11 python3.11-venv' >&2; exit 1; fi
+	  if [ "$$(id -u)" = 0 ]; then as_root=; elif sudo -n true 2>/dev/null; then as_root='sudo -n'; else
+	    echo 'python3.11 cannot make virtual environments: sudo apt-get install python3.11-venv' >&2; exit 1; fi
+	  echo 'installing python3.11-venv with apt-get'
+	  $$as_root apt-get install -qq -y --no-install-recommends python3.11-venv >/dev/null 2>&1 || {
+	    $$as_root apt-get update -qq
+	    $$as_root apt-get install -qq -y --no-install-recommends python3.11-venv >/dev/null
+	  }
+	fi
+	$(PYTHON) -m venv .venv
+
+$(INSTALLED): pyproject.toml requirements/build.txt requirements/dev.txt | .venv/bin/python
+	echo 'installing into .venv'
+	$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements/build.txt -r requirements/dev.txt
+	# The build tools were just installed by hash; an isolated build would fetch its own without one.
+	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-training/.installed: pyproject.toml requirements/training.txt | .venv/bin/python
+	$(BIN)/python -m venv .venv-training
+	.venv-training/bin/python $(PIP_INSTALL) --require-hashes -r requirements/training.txt
+	touch $@
+
+.venv-tools/.installed: requirements/tools.txt | .venv/bin/python
+	$(BIN)/python -m venv .venv-tools
+	.venv-tools/bin/python $(PIP_INSTALL) --require-hashes -r requirements/tools.txt
+	touch $@
