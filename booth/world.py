@@ -112,12 +112,20 @@ class World:
         """List the catalogue. `codes` hold the GTIN's 13 digits and any other code printed on the pack."""
         return [_product(self.spec(number)) for number in range(self._count)]
 
+    def reference_ids(self) -> list[str]:
+        """List the ids of all references, without taking their pictures."""
+        return [
+            _reference_id(self.spec(number).product_id, copy)
+            for number in range(self._count)
+            for copy in range(REFERENCES_PER_PRODUCT)
+        ]
+
     def references(self) -> Iterator[tuple[str, str, tuple[Picture, ...]]]:
         """Yield reference id, product id and both cameras' pictures, two pristine units of every product."""
         for number in range(self._count):
             for copy in range(REFERENCES_PER_PRODUCT):
                 product_id = self.spec(number).product_id
-                yield f"ref-{product_id}-{copy + 1}", product_id, self.reference(number, copy)
+                yield _reference_id(product_id, copy), product_id, self.reference(number, copy)
 
     def reference(self, number: int, copy: int) -> tuple[Picture, ...]:
         """Photograph one pristine, unhandled unit of product `number` with both cameras."""
@@ -201,6 +209,10 @@ class World:
                 code.text.replace("(", "").replace(")", ""), code.symbology, float(delay_s)
             ), wrong and self._count > 1
         return PlannedScan(code.text, code.symbology, float(delay_s)), bool(wrong and self._count > 1)
+
+
+def _reference_id(product_id: str, copy: int) -> str:
+    return f"ref-{product_id}-{copy + 1}"
 
 
 def _product(spec_: Spec) -> Product:

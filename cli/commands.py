@@ -29,6 +29,8 @@ class Entry:
 
 
 COMMANDS: Final = (
+    Entry("run", "cli.run", _LINE, "Play captures through the whole line, watch it live, and check its promises."),
+    Entry("inspect", "cli.inspect", _LINE, "Send a folder of pictures through the line: a row per picture."),
     Entry("init", "cli.site", _SITES, "Give the decision store its id and make the topics; idempotent."),
     Entry("site", "cli.site", _SITES, "Register sites, and list them."),
     Entry("budget", "cli.site", _SITES, "Show a site's budget, or change its configuration while the line runs."),

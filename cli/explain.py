@@ -22,7 +22,8 @@ from cli.pictures import Pictures
 from cli.poster import Tile, draw
 from cli.story import Story, tell
 from cli.wording import STYLES
-from evidence.calibration import Calibration
+from deploy.local.folder import checkout
+from evidence.calibration import DEFAULT_PATH, Calibration
 from gallery.store import GalleryStore
 from schemas.faults import Fatal, Retryable
 from settings.line import Settings
@@ -94,8 +95,9 @@ def said(story: Story) -> Group:
 
 
 def _calibration(settings: Settings) -> Calibration | None:
+    repository = settings.model_repository
     with contextlib.suppress(Fatal):
-        return Calibration.load(settings.fusion_file)
+        return Calibration.load((repository if repository.exists() else checkout() / repository) / DEFAULT_PATH.name)
     return None
 
 

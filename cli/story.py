@@ -159,6 +159,11 @@ def _kinds(evidence: Evidence | None) -> tuple[KindShare, ...]:
     return tuple(sorted(shares, key=lambda one: -one.chance))
 
 
+def likely_kinds(evidence: Evidence | None) -> list[str]:
+    """Return the damage kinds that are likelier than not, likeliest first."""
+    return [share.kind for share in _kinds(evidence) if share.chance > 0.5]  # noqa: PLR2004
+
+
 def _bounded(logit: int) -> float:
     return max(-40.0, min(40.0, logit / MICRO))
 

@@ -28,6 +28,7 @@ class Rule(enum.StrEnum):
     TOKENS = "the token accounts add up"
     UNDETERMINED = "few captures stay undetermined"
     CATCH = "damage is found more often than by chance"
+    TAKEOVER = "the partitions of a killed inspector are served again in time"
     FLOOD = "the cap binds when every score is raised"
 
 
