@@ -159,14 +159,34 @@ class _Seat:
         await self._end()
 
     async def _ready(self) -> Process:
-        """Return the process, started if there is none."""
+        """Return the process, started if there is none; one that is killed while it starts is given a second try."""
+        status: int | None = None
+        for _ in range(2):
+            if self._closed:
+                raise Retryable("pictures", "the picture pool is closing")
+            if self._process is not None:
+                return self._process
+            process = self._process = await self._start()
+            try:
+                async with asyncio.timeout(_START_S):
+                    await _read(process)
+            except (TimeoutError, EOFError, ConnectionError):
+                status = await self._end()
+                if status is not None and status >= 0:  # it ended by itself, and would again
+                    break
+            else:
+                return process
         if self._closed:
             raise Retryable("pictures", "the picture pool is closing")
-        if self._process is not None:
-            return self._process
+        raise Fatal(
+            f"a picture process does not start (status {status}): its own words are on standard error; "
+            f"try `{sys.executable} -m evidence.picture_process {self._memory_mib}`"
+        )
+
+    async def _start(self) -> Process:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        process = self._process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "evidence.picture_process", str(self._memory_mib)),
             stdin=PIPE,
             stdout=PIPE,
@@ -174,18 +194,6 @@ class _Seat:
             start_new_session=True,  # a Ctrl-C in the terminal, or a supervisor ending the group, speaks to the parent
             env={**environment, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
         )
-        try:
-            async with asyncio.timeout(_START_S):
-                await _read(process)
-        except (TimeoutError, EOFError, ConnectionError) as error:
-            status = await self._end()
-            if self._closed:
-                raise Retryable("pictures", "the picture pool is closing") from error
-            raise Fatal(
-                f"a picture process does not start (status {status}): its own words are on standard error; "
-                f"try `{sys.executable} -m evidence.picture_process {self._memory_mib}`"
-            ) from error
-        return process
 
     async def _end(self) -> int | None:
         """Kill the process, wait for its end and return its status."""
