@@ -13,6 +13,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
+_LINE: Final = "The line"
 _SITES: Final = "Sites and budgets"
 _RECORDS: Final = "What it decided"
 _PARTS: Final = "The parts on this machine"
