@@ -639,6 +639,7 @@ local function settle()
     end
   end
   if #judged > 0 then
+    table.sort(judged)
     captures, state = judged, returned + spent > 0 and "settled" or "label"
   end
   bump(state == "label" and "labels" or state)

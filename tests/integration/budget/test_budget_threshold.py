@@ -1,0 +1,58 @@
+"""The threshold's integers on Redis against the model's, over thousands of captures and every branch."""
+
+from __future__ import annotations
+
+import random
+
+from budget.model import WEIGHT_MAX, Threshold
+from budget.sample import Trial
+from budget.warm import WEIGHT
+from schemas.codec import decode
+from schemas.messages import Decision
+
+CAPTURES = 2_200  # cold for 1,000, then 48 moves
+
+
+async def follow(site: Trial, model: Threshold, scores: list[int]) -> None:
+    """Send scores and compare the threshold of each decision, and all bins at the end."""
+    for score in scores:
+        decision = decode(Decision, (await site.decide(score)).decision)
+        known = min(max(model.value, site.config.floor), site.config.ceiling)
+        assert known == decision.threshold
+        model.learn(score, balance=decision.balance_after or 0, config=site.config)
+    stored = await site.redis.hgetall(site.keys.scores(site.line.fusion_version))
+    assert {at: mass for at, mass in enumerate(model.bins) if mass} == {
+        int(name): int(mass) for name, mass in stored.items() if int(mass)
+    }
+
+
+class TestThreshold:
+    """One integer after the other."""
+
+    async def test_store_and_model_agree_on_every_threshold(self, site: Trial) -> None:
+        """From the first capture through a jump, outliers and a change of scale."""
+        rng = random.Random(3)
+        scores = [round(rng.gauss(-4e6, 1e6)) for _ in range(CAPTURES)]
+        scores[500:520] = [10**9] * 20
+        scores[1_400:] = [round(2.5 * score + 3e6) for score in scores[1_400:]]
+        model = Threshold(site.config.start_threshold)
+        await follow(site, model, scores)
+        assert model.moves == (CAPTURES - 1_000) // 25 + 1
+
+    async def test_growing_weights_are_divided_before_they_overflow(self, site: Trial) -> None:
+        """After 160,000 captures in life, at once here."""
+        rng = random.Random(4)
+        model = Threshold(site.config.start_threshold)
+        await follow(site, model, [round(rng.gauss(-4e6, 1e6)) for _ in range(100)])
+        model.weight = WEIGHT_MAX - 1
+        await site.redis.hset(site.keys.threshold(site.line.fusion_version), "weight", model.weight)
+        await follow(site, model, [round(rng.gauss(-4e6, 1e6)) for _ in range(40)])
+        assert WEIGHT <= model.weight < 2 * WEIGHT
+
+    async def test_each_fusion_version_has_a_threshold_of_its_own(self, site: Trial) -> None:
+        """Scores of two versions are not comparable."""
+        for version, score in (("v1", -4_000_000), ("v2", 4_000_000)):
+            for _ in range(30):
+                await site.decide(score, fusion_version=version, decide_by_ms=site.now_ms() + 60_000)
+        thresholds = (await site.store.state(site.name)).thresholds
+        assert (-4_000_000, 4_000_000) == (thresholds["v1"].location, thresholds["v2"].location)
