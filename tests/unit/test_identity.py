@@ -1,0 +1,361 @@
+"""What a unit is: which source is believed, what is a conflict, and how sure the answer is."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from evidence.discrepancy import Patches, quantise
+from evidence.identity import (
+    MAX_CLAIMS,
+    CodeClaim,
+    IdentityLimits,
+    ImageCandidate,
+    ImageTier,
+    ScanClaim,
+    Shortlisted,
+    identify,
+    rank,
+)
+from evidence.limits import fit_limits
+from schemas import codec
+from schemas.faults import Fatal
+from schemas.messages import Identity
+from schemas.words import MICRO, IdentityMethod
+
+LIMITS = IdentityLimits(
+    scan=990_000,
+    barcode=995_000,
+    unconfirmed=900_000,
+    tiers=(
+        ImageTier(products=1, patch=600_000, margin=0, right=990_000),
+        ImageTier(products=10, patch=700_000, margin=50_000, right=970_000),
+        ImageTier(products=1_000, patch=800_000, margin=100_000, right=950_000),
+    ),
+    strong_patch=850_000,
+    strong_margin=200_000,
+    poor_patch=600_000,
+)
+products = st.sampled_from(["P-1", "P-2", "P-3"])
+scans = st.none() | st.builds(ScanClaim, st.text(max_size=8), st.none() | products, st.integers(0, 10))
+code_claims = st.lists(st.builds(CodeClaim, st.text(max_size=8), st.none() | products, st.booleans()), max_size=5)
+similarities = st.floats(-1, 1)
+looks = st.lists(
+    st.builds(ImageCandidate, products, similarities, similarities), max_size=4, unique_by=lambda c: c.product_id
+)
+
+
+def scan(product_id: str | None, code: str = "4006381333931") -> ScanClaim:
+    """Make a scan of a code that the catalogue gives to a product."""
+    return ScanClaim(code, product_id, 0)
+
+
+def read(product_id: str | None, *, confirmed: bool = True, code: str = "04006381333931") -> CodeClaim:
+    """Make a code read from the pixels."""
+    return CodeClaim(code, product_id, confirmed)
+
+
+def like(**patches: float) -> list[ImageCandidate]:
+    """Make candidates from product names (P_1) and patch similarities."""
+    return [ImageCandidate(name.replace("_", "-"), 0.9, patch) for name, patch in patches.items()]
+
+
+def found(
+    *,
+    by_scan: ScanClaim | None = None,
+    codes: list[CodeClaim] | None = None,
+    candidates: list[ImageCandidate] | None = None,
+    expected: list[str] | None = None,
+) -> Identity:
+    """Identify with the limits of these tests."""
+    return identify(
+        scan=by_scan, codes=codes or [], candidates=candidates or [], expected=expected or [], limits=LIMITS
+    )
+
+
+class TestOrder:
+    """Which source is believed."""
+
+    def test_nothing_said_is_no_identity(self) -> None:
+        """Without any source there is no product, and no confidence in it."""
+        assert Identity() == found()
+
+    def test_a_scan_comes_first(self) -> None:
+        """A scan that the catalogue knows is the identity, with its measured share of right ones."""
+        assert Identity(
+            product_id="P-1", method=IdentityMethod.SCAN, confidence_ppm=990_000, claims=["scan:P-1"]
+        ) == found(by_scan=scan("P-1"))
+
+    def test_a_code_in_the_pixels_comes_next(self) -> None:
+        """Without a scan a confirmed code is the identity."""
+        assert Identity(
+            product_id="P-1", method=IdentityMethod.BARCODE, confidence_ppm=995_000, claims=["barcode:P-1"]
+        ) == found(codes=[read("P-1")])
+
+    def test_a_code_read_once_counts_less(self) -> None:
+        """An unconfirmed code needs the catalogue to know it, and is believed less."""
+        weak = found(codes=[read("P-1", confirmed=False)])
+
+        assert (IdentityMethod.BARCODE, 900_000, ["barcode~:P-1"]) == (weak.method, weak.confidence_ppm, weak.claims)
+
+    def test_two_different_single_reads_name_nothing(self) -> None:
+        """Of two weak codes neither is better than the other."""
+        weak = found(codes=[read("P-1", confirmed=False), read("P-2", confirmed=False)])
+
+        assert (None, IdentityMethod.NONE, False) == (weak.product_id, weak.method, weak.conflict)
+        assert ["barcode~:P-1", "barcode~:P-2"] == weak.claims
+
+    def test_looks_come_last(self) -> None:
+        """Without scan and code the product that the unit clearly looks like is the identity."""
+        assert Identity(
+            product_id="P-2", method=IdentityMethod.IMAGE, confidence_ppm=950_000, claims=["image:P-2"]
+        ) == found(candidates=like(P_1=0.7, P_2=0.85))
+
+    def test_an_unknown_code_leaves_the_word_to_the_looks(self) -> None:
+        """A scan and a code that the catalogue does not know are on record, and name nothing."""
+        unknown = found(by_scan=scan(None), codes=[read(None)], candidates=like(P_1=0.7, P_2=0.85))
+
+        assert ("P-2", IdentityMethod.IMAGE, False) == (unknown.product_id, unknown.method, unknown.conflict)
+        assert ["scan:?4006381333931", "barcode:?04006381333931", "image:P-2"] == unknown.claims
+
+
+class TestLooks:
+    """When appearance is enough: open set, narrowed by expectation."""
+
+    def test_a_stranger_is_rejected(self) -> None:
+        """Below the patch limit nothing is recognised; the best guess is on record as weak."""
+        stranger = found(candidates=like(P_1=0.79, P_2=0.5))
+
+        assert (None, IdentityMethod.NONE, ["image~:P-1"]) == (stranger.product_id, stranger.method, stranger.claims)
+
+    def test_siblings_are_not_told_apart_by_looks(self) -> None:
+        """Two products that look alike within the margin are left to a code."""
+        assert found(candidates=like(P_1=0.9, P_2=0.85)).product_id is None
+
+    def test_fewer_products_to_choose_from_need_less(self) -> None:
+        """What is too little among all products is enough among two expected ones, and less still for one."""
+        assert found(candidates=like(P_1=0.75, P_2=0.6)).product_id is None
+        assert "P-1" == found(candidates=like(P_1=0.75, P_2=0.6), expected=["P-1", "P-2"]).product_id
+        assert "P-1" == found(candidates=like(P_1=0.65), expected=["P-1"]).product_id
+
+    def test_only_expected_products_are_recognised(self) -> None:
+        """A unit that looks like something not expected gets no identity by its looks, not even a worse one."""
+        assert found(candidates=like(P_1=0.75, P_2=0.95), expected=["P-1"]).product_id is None
+        assert found(candidates=like(P_2=0.95), expected=["P-1"]).product_id is None
+
+    def test_the_widest_tier_holds_beyond_its_size(self) -> None:
+        """A list longer than any tier is measured against the last one."""
+        many = [f"P-{n}" for n in range(5_000)]
+
+        assert found(candidates=like(P_1=0.75, P_2=0.5), expected=many).product_id is None
+        assert "P-1" == found(candidates=like(P_1=0.85, P_2=0.5), expected=many).product_id
+
+
+class TestConflict:
+    """Sources that disagree."""
+
+    def test_scan_and_code_that_differ_are_a_conflict(self) -> None:
+        """The scan is kept, with the chance that it is right given that one of the two is wrong."""
+        both = found(by_scan=scan("P-1"), codes=[read("P-2")])
+
+        assert ("P-1", IdentityMethod.SCAN, True) == (both.product_id, both.method, both.conflict)
+        assert 332_214 == both.confidence_ppm  # 0.99 x 0.005 / (0.99 x 0.005 + 0.01 x 0.995)
+        assert ["scan:P-1", "barcode:P-2"] == both.claims
+
+    def test_a_code_read_once_contradicts_nobody(self) -> None:
+        """A single read may be a misread."""
+        weak = found(by_scan=scan("P-1"), codes=[read("P-2", confirmed=False)])
+
+        assert (False, 990_000) == (weak.conflict, weak.confidence_ppm)
+
+    def test_two_confirmed_codes_of_different_products_are_a_conflict(self) -> None:
+        """Nothing says which label is the unit's own."""
+        assert found(codes=[read("P-2"), read("P-1")]).conflict
+
+    def test_the_scanned_label_in_the_picture_excuses_another(self) -> None:
+        """A neighbour's label beside the one that was scanned is no conflict."""
+        both = found(by_scan=scan("P-1"), codes=[read("P-2"), read("P-1")])
+
+        assert (False, "P-1") == (both.conflict, both.product_id)
+        assert 999_950 == both.confidence_ppm
+
+    def test_looks_do_not_excuse_another_label(self) -> None:
+        """A sibling looks like the product scanned; the label in the picture says that it is not."""
+        sibling = found(by_scan=scan("P-1"), codes=[read("P-2")], candidates=like(P_1=0.95, P_2=0.8))
+
+        assert sibling.conflict
+
+    def test_codes_unknown_to_the_catalogue_contradict_nobody(self) -> None:
+        """Shipping labels are everywhere."""
+        assert not found(by_scan=scan("P-1"), codes=[read(None)]).conflict
+        assert not found(by_scan=scan(None), codes=[read("P-1")]).conflict
+
+    def test_a_clear_look_contradicts_a_scan(self) -> None:
+        """Strongly like another product and unlike the one scanned: a conflict."""
+        swapped = found(by_scan=scan("P-1"), candidates=like(P_1=0.55, P_2=0.9))
+
+        assert (True, "P-1") == (swapped.conflict, swapped.product_id)
+        assert ["scan:P-1", "image:P-2"] == swapped.claims
+
+    def test_a_guess_contradicts_nobody(self) -> None:
+        """Unless all holds: another strongly alike, far above, and the own references poor."""
+        harmless = [
+            like(P_1=0.55, P_2=0.84),  # the other one is not strong
+            like(P_1=0.59, P_2=0.78),  # nor far above
+            like(P_1=0.65, P_2=0.95),  # the scanned product looks well enough: damage, or a sibling
+            like(P_2=0.95),  # the scanned product has no references to look at
+        ]
+
+        assert [False] * 4 == [found(by_scan=scan("P-1"), candidates=each).conflict for each in harmless]
+
+    def test_looks_contradict_a_code_like_a_scan(self) -> None:
+        """A code read from the pixels may be a neighbour's, too."""
+        assert found(codes=[read("P-1")], candidates=like(P_1=0.55, P_2=0.9)).conflict
+
+
+class TestConfidence:
+    """How sure."""
+
+    def test_sources_that_agree_multiply_their_doubts(self) -> None:
+        """One in a hundred and one in two hundred make one in twenty thousand; looks add to it."""
+        assert 999_950 == found(by_scan=scan("P-1"), codes=[read("P-1")]).confidence_ppm
+        assert 999_500 == found(by_scan=scan("P-1"), candidates=like(P_1=0.9, P_2=0.5)).confidence_ppm
+
+    def test_the_same_code_in_every_view_is_one_source(self) -> None:
+        """Eight views of one label are not eight witnesses."""
+        assert 995_000 == found(codes=[read("P-1")] * 8).confidence_ppm
+
+    def test_damage_does_not_cost_a_scan_its_confidence(self) -> None:
+        """A unit that looks little like its references, and like nothing else, is as likely scanned right."""
+        assert 990_000 == found(by_scan=scan("P-1"), candidates=like(P_1=0.3, P_2=0.35)).confidence_ppm
+
+    @given(scans, code_claims, looks, st.lists(products, max_size=3))
+    def test_any_claims_make_a_record(
+        self, by_scan: ScanClaim | None, codes: list[CodeClaim], candidates: list[ImageCandidate], expected: list[str]
+    ) -> None:
+        """Whatever sources say, the answer is a valid, bounded message in which product and method belong together."""
+        identity = found(by_scan=by_scan, codes=codes, candidates=candidates, expected=expected)
+
+        assert identity == codec.decode(Identity, codec.encode(identity))
+        assert (identity.product_id is None) == (identity.method is IdentityMethod.NONE)
+        assert 0 <= identity.confidence_ppm <= MICRO
+        assert len(identity.claims) <= MAX_CLAIMS
+        assert all(len(claim) < 100 and claim.isascii() for claim in identity.claims)
+        if identity.conflict:
+            assert len(identity.claims) >= 2
+
+    @given(scans, code_claims, looks)
+    def test_the_order_of_claims_does_not_matter(
+        self, by_scan: ScanClaim | None, codes: list[CodeClaim], candidates: list[ImageCandidate]
+    ) -> None:
+        """Codes and candidates may come in any order."""
+        other_codes, other_candidates = codes[::-1], candidates[::-1]
+
+        assert found(by_scan=by_scan, codes=codes, candidates=candidates) == found(
+            by_scan=by_scan, codes=other_codes, candidates=other_candidates
+        )
+
+    def test_limits_survive_their_file(self) -> None:
+        """The limits are part of the calibration file."""
+        assert LIMITS == msgspec.json.decode(msgspec.json.encode(LIMITS), type=IdentityLimits)
+
+
+class TestRank:
+    """Patch maps order the shortlist."""
+
+    def test_the_own_product_comes_first(self) -> None:
+        """A capture of a product is most like that product's references, whatever the pooled vectors said."""
+        rng = np.random.default_rng(5)
+        scenes = {name: rng.normal(size=(2, 100, 64)) for name in ("P-1", "P-2", "P-3")}
+
+        def view_of(name: str) -> Patches:
+            noisy = scenes[name] + 0.3 * rng.normal(size=(2, 100, 64))
+            unit: Patches = (noisy / np.linalg.norm(noisy, axis=2, keepdims=True)).astype(np.float32)
+            return unit
+
+        shortlist = [
+            Shortlisted(name, similarity, (quantise(view_of(name)), quantise(view_of(name))))
+            for name, similarity in (("P-1", 0.9), ("P-2", 0.5), ("P-3", 0.7))
+        ]
+
+        ranked = rank(view_of("P-2"), [*shortlist, Shortlisted("P-bare", 0.99, ())])
+
+        assert ("P-2", 0.5) == (ranked[0].product_id, ranked[0].similarity)
+        assert {"P-1", "P-2", "P-3"} == {candidate.product_id for candidate in ranked}
+        assert ranked[0].patch > ranked[1].patch + 0.1
+
+
+class TestFitLimits:
+    """Measuring the limits."""
+
+    def captures(self, *, count: int = 400, gap: float = 0.3, seed: int = 2) -> tuple[NDArray[np.float32], list[int]]:
+        """Draw patch similarities of captures to 40 products; the own product's are higher by `gap`."""
+        rng = np.random.default_rng(seed)
+        own = rng.integers(0, 40, count)
+        patch = rng.normal(0.5, 0.06, (count, 40))
+        patch[np.arange(count), own] += gap
+        return patch.astype(np.float32), own.tolist()
+
+    def accepted(self, patch: NDArray[np.float32], limits: IdentityLimits, without: list[int] | None = None) -> int:
+        """Count captures that get a name by their looks, with their own product left out if asked for."""
+        count = 0
+        for row, scores in enumerate(patch):
+            candidates = [
+                ImageCandidate(f"P-{column}", 0.0, float(score))
+                for column, score in enumerate(scores)
+                if without is None or column != without[row]
+            ]
+            identity = identify(scan=None, codes=[], candidates=candidates, expected=[], limits=limits)
+            count += identity.product_id is not None
+        return count
+
+    def test_strangers_are_accepted_no_more_often_than_stated(self) -> None:
+        """On other captures of the same kind about the stated share of strangers passes, and most others do."""
+        limits = fit_limits(*self.captures(count=2_000), false_accepts=20_000)
+        patch, own = self.captures(seed=3, count=1_000)
+
+        assert self.accepted(patch, limits, without=own) <= 40
+        assert self.accepted(patch, limits) >= 850
+
+    def test_fewer_products_need_less(self) -> None:
+        """The tiers are in order of size and each recognises at least what a wider one does."""
+        limits = fit_limits(*self.captures(count=1_000))
+
+        assert [1, 3, 10, 30, MICRO] == [tier.products for tier in limits.tiers]
+        assert limits.tiers[0].patch <= limits.tiers[-1].patch
+
+    def test_looks_that_tell_nothing_recognise_next_to_nothing(self) -> None:
+        """If the own product looks like any other, hardly anything passes, and what does is not believed."""
+        patch, own = self.captures(gap=0.0, count=1_000)
+        limits = fit_limits(patch, own)
+
+        assert self.accepted(patch, limits) <= 20
+        assert limits.tiers[-1].right < MICRO // 2
+
+    def test_right_scans_are_hardly_ever_contradicted(self) -> None:
+        """Of captures whose scan is right, at most a few in a thousand look clearly like something else."""
+        patch, own = self.captures(count=2_000, gap=0.2)
+        limits = fit_limits(patch, own)
+        conflicts = sum(
+            identify(
+                scan=ScanClaim("code", f"P-{own[row]}", 0),
+                codes=[],
+                candidates=[ImageCandidate(f"P-{column}", 0.0, float(score)) for column, score in enumerate(scores)],
+                expected=[],
+                limits=limits,
+            ).conflict
+            for row, scores in enumerate(patch)
+        )
+
+        assert conflicts <= 4
+
+    def test_too_few_captures_are_refused(self) -> None:
+        """A rate of one in a hundred is not measured on ten captures."""
+        patch, own = self.captures(count=10)
+
+        with pytest.raises(Fatal, match="need 50 captures"):
+            fit_limits(patch, own)
