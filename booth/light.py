@@ -55,7 +55,7 @@ def camera(number: int, *key: int) -> Camera:
     rng = draws(Domain.CAMERA, number, *key)
     elevation = np.radians((60.0 if number == 0 else 46.0) + rng.normal(0, 1.2))
     azimuth = np.radians((-90.0 if number == 0 else -52.0) + rng.normal(0, 1.5))
-    range_cm = 78.0 + rng.normal(0, 1.5)
+    range_cm = (78.0 if number == 0 else 86.0) + rng.normal(0, 1.5)
     outward = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     forward = -outward
     right = np.cross(forward, [0.0, 0.0, 1.0])
