@@ -222,7 +222,8 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
             settings, store, Entity.CAPTURES, Entity.DECISIONS, Entity.SIDELINED, Entity.DEAD
         )
         for site in sites:
-            check_seq(await store.sequence(site), await last_seq(settings.kafka_bootstrap, site))
+            published = await last_seq(settings.kafka_bootstrap, site)  # before the store: others go on deciding
+            check_seq(await store.sequence(site), published)
         calibration = Calibration.load(settings.model_repository / "fusion.json")
         models = Models(settings.triton_url)
         stack.push_async_callback(models.close)
