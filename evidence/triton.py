@@ -130,7 +130,11 @@ class Models:
             )
         except InferenceServerException as error:
             raise as_fault(error, model) from error
-        except grpc.aio.UsageError as error:  # the channel was closed under this call
+        except (grpc.aio.UsageError, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            # The connection was closed under this call, which gRPC reports as a cancellation that nobody asked for.
             raise Retryable("triton", f"{model}: the connection is closed") from error
         version = f"{model}:{result.get_response().model_version}"
         return [_output(result, name, (len(pixels), *shape), version) for name, shape in shapes.items()], version
