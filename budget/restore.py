@@ -19,7 +19,7 @@ import structlog
 
 from budget.config import BudgetConfig
 from budget.heads import render_head
-from budget.keys import SITES, SiteKeys
+from budget.keys import SITES, STORE, SiteKeys
 from budget.link import Argument
 from budget.script import Script, config_arguments
 from budget.warm import MIN_NEGATIVES, warm_start
@@ -188,6 +188,9 @@ async def restore_site(
 ) -> Restored:
     """Write what a plan says into a store. Can be repeated after an interruption; the site decides again at its end."""
     keys = SiteKeys(site)
+    if script.store_id:
+        await script.link.command("SET", STORE, script.store_id, "NX")  # an empty store becomes the pinned one again
+    await script.verify()
     await script.ask(keys, "restore_begin", (str(len(lines)), *lines, *config_arguments(plan.config)))
     counts: dict[bytes, int] = defaultdict(int)
     outcomes = plan.outcomes(decisions)

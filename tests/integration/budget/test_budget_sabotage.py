@@ -40,11 +40,11 @@ MISTAKES = {
 
 
 async def flood(trial: Trial) -> list[str]:
-    """Raise every score for 400 captures, judge at random and repeatedly, and return what the checkers say."""
+    """Raise every score for 250 captures, judge at random and repeatedly, and return what the checkers say."""
     rng = random.Random(11)
     decisions: list[Decision] = []
     judged: dict[str, Verdict] = {}
-    for _ in range(400):
+    for _ in range(250):
         decision = decode(Decision, (await trial.decide(5_000_000, identity_conflict=rng.random() < 0.2)).decision)
         decisions.append(decision)
         if rng.random() < 0.2:
