@@ -90,7 +90,8 @@ class ViewFetcher:
         except FileNotFoundError as error:
             raise Poison(Reason.VIEW_MISSING, f"{view.uri} does not exist") from error
         except BaseError as error:
-            raise Retryable("images", f"{view.uri} cannot be fetched: {type(error).__name__}: {error}") from error
+            words = str(error).partition("\n")[0]
+            raise Retryable("images", f"{view.uri} cannot be fetched: {type(error).__name__}: {words}") from error
 
     def _store(self, bucket: str) -> S3Store:
         store = self._stores.get(bucket)
