@@ -144,7 +144,7 @@ class Inspector:
         if record.outcome is Outcome.REJECTED:
             raise Poison(Reason(record.reason), f"rejected at {record.decided_at}")
         capture = arrival.capture
-        source = f"/sideline/{capture.site}/inspector"
+        source = f"/sideline/{capture.site}"  # with the topic's name: CloudEvents wants source and id to be unique
         with METRICS.stage.labels(stage="emit").time():
             sends = [
                 self._outbox.send(
@@ -152,7 +152,10 @@ class Inspector:
                     key=capture.capture_id.encode(),
                     value=record.decision,
                     headers=cloud_headers(
-                        entity="decision", event_id=capture.capture_id, source=source, time=record.decided_at
+                        entity="decision",
+                        event_id=capture.capture_id,
+                        source=f"{source}/decisions",
+                        time=record.decided_at,
                     ),
                 )
             ]
@@ -163,7 +166,10 @@ class Inspector:
                         key=capture.capture_id.encode(),
                         value=record.sidelined,
                         headers=cloud_headers(
-                            entity="sidelined", event_id=capture.capture_id, source=source, time=record.decided_at
+                            entity="sidelined",
+                            event_id=capture.capture_id,
+                            source=f"{source}/sidelined",
+                            time=record.decided_at,
                         ),
                     )
                 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 
@@ -95,3 +96,14 @@ class TestEdge:
         assert conf.broker_max_poll_interval >= 3600
         assert [1] == [agent.concurrency for agent in bench.app.agents.values()]
         assert bench.app.consumer_generation_id == 0
+
+
+class TestProducer:
+    """What `streams.outbox` needs to end a producer whose broker is away."""
+
+    async def test_an_abandoned_producer_can_be_ended(self) -> None:
+        """The sender and the client can be closed by themselves, without waiting for batches that cannot leave."""
+        producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1")
+        await producer._sender.close()
+        await producer.client.close()
+        await producer.stop()

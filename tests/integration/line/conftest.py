@@ -27,7 +27,7 @@ def line_settings(parts: Parts) -> tuple[str, Path]:
         return store_id
 
     store_id = asyncio.run(prepare())
-    parts.start_workers(inspectors=1, env={"SIDELINE_STORE_ID": store_id, "SIDELINE_LOG_FORMAT": "text"})
+    parts.start_workers(inspectors=2, env={"SIDELINE_STORE_ID": store_id, "SIDELINE_LOG_FORMAT": "text"})
     images = parts.folder.images
     images.mkdir(parents=True, exist_ok=True)
     return store_id, images

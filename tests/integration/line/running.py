@@ -19,6 +19,7 @@ from cli.tape import TopicReader
 from deploy.local.endpoints import Endpoints
 from deploy.local.parts import Parts
 from schemas.codec import decode, encode, new_uuid7
+from schemas.faults import Retryable
 from schemas.messages import Capture, Decision, Message, View
 from streams.delivery import Delivery
 from streams.outbox import Outbox
@@ -62,9 +63,17 @@ class RunningLine:
         return Capture(**{**fields, **changes})  # type: ignore[arg-type]
 
     async def send(self, entity: Entity, value: Message | bytes | None, *, site: str | None = SITE) -> None:
-        """Put an event, or any bytes, on one of the line's topics."""
+        """Put an event, or any bytes, on a topic; like a station, again and again until it is there."""
         raw = encode(value) if isinstance(value, Message) else value
-        await self.outbox.send(topic(entity, site), key=b"unit", value=raw, headers=[("sent-by", b"test")])
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                try:
+                    key = uuid.uuid4().bytes  # spreads the events over all partitions
+                    await self.outbox.send(topic(entity, site), key=key, value=raw, headers=[("sent-by", b"test")])
+                except Retryable:
+                    await asyncio.sleep(0.5)
+                else:
+                    return
 
     async def read(self, entity: Entity, *, site: str | None = SITE) -> list[Delivery]:
         """Return everything on a topic."""

@@ -101,7 +101,7 @@ class TestCaptures:
             await line.send(Entity.CAPTURES, raw)
         answers = await line.decisions(good)
         took_s = time.monotonic() - started
-        dead = (await line.until(Entity.DEAD, lambda found: len(found) >= before + len(bad)))[before:]
+        dead = await line.until(Entity.DEAD, lambda found: len(found) >= before + len(bad))
 
         assert {Outcome.DECIDED} == {answer.outcome for each in answers.values() for answer in each}
         assert all(answer.decided_at < answer.decide_by for each in answers.values() for answer in each)
