@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 import typer
-from rich.console import Console
 
 from budget.config import BudgetConfig
 from cli.album import Photo, open_album, products_of
 from cli.asking import Answer, Inquiry, Listing
 from cli.here import Line
+from cli.live import wide_console
 from cli.rows import HEADING, row, row_json
 from cli.score_card import ScoreCard, score_card
 from cli.upkeep import Wanted, running_line
@@ -72,8 +73,11 @@ def inspect(
     photos = open_album(folder, manifest)
     config = generous_budget(threshold)
     wanted = Wanted(site=SITE, lines=(LINE,), config=config, inspectors=None, env=PATIENT)
-    console = Console(stderr=as_json, highlight=False)
-    with running_line(wanted, keep_up=False, say=console.print) as (parts, line):
+    console = wide_console(stderr=as_json)
+    with running_line(wanted, keep_up=False, say=partial(console.print, soft_wrap=True, highlight=False)) as (
+        parts,
+        line,
+    ):
         card = asyncio.run(_inspect(photos, parts, line, keep_products=keep_products, as_json=as_json))
     if as_json:
         print(msgspec.json.encode(card).decode())

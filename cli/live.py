@@ -23,6 +23,7 @@ from schemas.words import MICRO, IdentityMethod
 SCREEN_EVERY_S: Final = 0.5
 LINE_EVERY_S: Final = 5.0
 GAUGE_WIDTH: Final = 24
+PLAIN_WIDTH: Final = 130
 _ORDER: Final = ("pass", "damage", "identity", "audit", "withheld", "undetermined", "rejected")
 _METHODS: Final = (
     (IdentityMethod.SCAN, "scan"),
@@ -30,6 +31,12 @@ _METHODS: Final = (
     (IdentityMethod.IMAGE, "looks"),
     (IdentityMethod.NONE, "not identified"),
 )
+
+
+def wide_console(*, stderr: bool = False) -> Console:
+    """Return a console that does not squeeze its tables where no terminal says how wide it is."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=max(console.width, PLAIN_WIDTH))
 
 
 @contextlib.asynccontextmanager

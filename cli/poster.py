@@ -18,7 +18,6 @@ WIDTH: Final = 1600
 MARGIN: Final = 52
 GAP: Final = 24
 CAPTION: Final = 44  # height of a caption
-WIDEST_VIEW: Final = 680
 SPACE: Final = 16  # above a title
 LEFT: Final = 900  # width of the pictures' column
 RIGHT: Final = WIDTH - 2 * MARGIN - LEFT - 56
@@ -76,16 +75,26 @@ def _header(sheet: Sheet, story: Story, tone: Color) -> float:
 
 
 def _pictures(sheet: Sheet, y: float, tone: Color, views: Sequence[Tile], references: Sequence[Tile]) -> float:
-    """Draw the views; below them the evidence enlarged beside the references, or the references alone."""
-    y = _title(sheet, MARGIN, y - SPACE, LEFT, "What the cameras saw")
-    y = _grid(sheet, MARGIN, y, LEFT, views, columns=min(3, max(1, len(views))), tone=tone)
-    half = (LEFT - GAP) / 2
+    """Draw the views, the evidence enlarged, and the references, in two rows without gaps.
+
+    One view stands beside its evidence. Several have a row to themselves, their evidence stands beside the references.
+    """
+    y -= SPACE
+    half, right = (LEFT - GAP) / 2, MARGIN + (LEFT + GAP) / 2
     closer = [part for tile in views if (part := _closer(tile)) is not None]
+    if closer and len(views) == 1:
+        below = _title(sheet, MARGIN, y, half, "What the camera saw")
+        _title(sheet, right, y, half, "Where the evidence is strongest")
+        _grid(sheet, right, below, half, closer, columns=1, tone=tone)
+        y = _grid(sheet, MARGIN, below, half, views, columns=1, tone=tone)
+        return _compared(sheet, MARGIN, y, LEFT, references, columns=3, tone=tone)
+    y = _title(sheet, MARGIN, y, LEFT, "What the cameras saw")
+    y = _grid(sheet, MARGIN, y, LEFT, views, columns=min(3, max(2, len(views))), tone=tone)
     if not closer:
         return _compared(sheet, MARGIN, y, LEFT, references, columns=4, tone=tone)
     below = _title(sheet, MARGIN, y, half, "Where the evidence is strongest")
     end = _grid(sheet, MARGIN, below, half, closer, columns=1, tone=tone)
-    return max(end, _compared(sheet, MARGIN + half + GAP, y, half, references, columns=2, tone=tone))
+    return max(end, _compared(sheet, right, y, half, references, columns=2, tone=tone))
 
 
 def _compared(
@@ -112,7 +121,7 @@ def _closer(tile: Tile) -> Tile | None:
 
 def _grid(sheet: Sheet, x: float, y: float, width: float, tiles: Sequence[Tile], *, columns: int, tone: Color) -> float:
     """Draw tiles in rows of so many, captions below; return the y below the last."""
-    side = min(WIDEST_VIEW, (width - GAP * (columns - 1)) / columns)
+    side = (width - GAP * (columns - 1)) / columns
     for number, tile in enumerate(tiles):
         row, column = divmod(number, columns)
         left, top = x + column * (side + GAP), y + row * (side + CAPTION)

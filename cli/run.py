@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import time
+from functools import partial
 from typing import Annotated, Final
 
 import typer
@@ -21,7 +22,7 @@ from cli.checker.takeover import check_takeover, takeover
 from cli.checker.tokens import Accounts, Terms
 from cli.faults import lasts_s, parse
 from cli.here import Line
-from cli.live import showing
+from cli.live import showing, wide_console
 from cli.play import Played, Script, play
 from cli.summary import Summary, Takeover, summarise, write_summary
 from cli.summary_table import render
@@ -110,8 +111,11 @@ def run(
         inspectors=inspectors,
         env={"SIDELINE_SCORE_OFFSET": str(FLOOD_OFFSET)} if scenario is Scenario.FLOOD else {},
     )
-    console = Console()
-    with running_line(wanted, keep_up=keep_up, say=console.print) as (parts, line):
+    console = wide_console()
+    with running_line(wanted, keep_up=keep_up, say=partial(console.print, soft_wrap=True, highlight=False)) as (
+        parts,
+        line,
+    ):
         summary = asyncio.run(_session(script, scenario, world, parts, line, console))
         path = write_summary(summary, line.folder.root)
     console.print(render(summary))

@@ -10,7 +10,7 @@ from budget.config import BudgetConfig
 from cli.find import Found
 from cli.wording import disposition_line, identity_words, log_odds, moment, tokens, verdict_word
 from evidence.calibration import Calibration
-from evidence.fusion import words
+from evidence.fusion import fuse, words
 from schemas.messages import Decision, Evidence, Identity
 from schemas.words import KINDS, MICRO, Divert, Outcome
 
@@ -147,7 +147,10 @@ def _terms(decision: Decision, calibration: Calibration | None) -> tuple[str, ..
     made_with = decision.versions.fusion if decision.versions else ""
     if calibration is None or calibration.version != made_with:
         return (f"made with calibration {made_with}, which is not at hand: its parts cannot be shown",)
-    lines = words(decision.evidence, decision.identity or Identity(), calibration)
+    identity = decision.identity or Identity()
+    lines = words(decision.evidence, identity, calibration)
+    if decision.score is not None and (added := decision.score - fuse(decision.evidence, identity, calibration)):
+        lines.append(f"{log_odds(added)} added by hand while trying things out (SIDELINE_SCORE_OFFSET)")
     return tuple(line[:1].upper() + line[1:] for line in lines)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
+from typing import Final
 
 from cli.checker.charge import Known
 from cli.checker.findings import Finding, Rule
 from schemas.messages import Decision
 from schemas.words import Divert
+
+FEWEST_DAMAGED: Final = 5  # damaged units that a run must have met before finding none of them means something
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ def catch(in_sequence: Sequence[Decision], truth: Mapping[str, Known]) -> Catch:
 def check_catch(in_sequence: Sequence[Decision], truth: Mapping[str, Known]) -> list[Finding]:
     """Damaged units were stopped, and more of them than chance would have."""
     found = catch(in_sequence, truth)
+    if found.damaged < FEWEST_DAMAGED:
+        return []  # a short run proves nothing either way; the summary shows the numbers
     if found.hits == 0:
         return [Finding(Rule.CATCH, f"none of {found.damaged} damaged units was stopped, in {found.stops} stops")]
     if found.hits <= found.by_chance:

@@ -28,6 +28,6 @@ def check(reading: Reading, charge: Charge) -> list[Finding]:
             in_sequence, terms=charge.terms, confirmed=confirmed, opening=charge.opening, closing=charge.closing
         ),
         *check_undetermined(reading, charge),
-        *check_catch(in_sequence, charge.truth),
+        *([] if charge.flood else check_catch(in_sequence, charge.truth)),  # raised scores no longer rank units
         *(check_flood(in_sequence, confirmed, charge.terms) if charge.flood else []),
     ]

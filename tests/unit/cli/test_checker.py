@@ -348,11 +348,18 @@ class TestUsefulness:
         assert Rule.UNDETERMINED not in rules(late, explained)
 
     def test_nothing_caught(self, play: Play) -> None:
-        """A line that stops only sound units is found."""
+        """A line that stops only sound units and passes the damaged ones is found."""
         tape, charge = play()
+        swapped = {key: dataclasses.replace(fact, damaged=not fact.damaged) for key, fact in charge.truth.items()}
+
+        assert Rule.CATCH in rules(tape, dataclasses.replace(charge, truth=swapped))
+
+    def test_too_few_to_tell(self, play: Play) -> None:
+        """A run that met hardly any damage proves nothing and is not blamed."""
+        tape, charge = play(30)
         sound = {key: dataclasses.replace(fact, damaged=False) for key, fact in charge.truth.items()}
 
-        assert Rule.CATCH in rules(tape, dataclasses.replace(charge, truth=sound))
+        assert Rule.CATCH not in rules(tape, dataclasses.replace(charge, truth=sound))
 
     def test_luck_is_the_hypergeometric_tail(self) -> None:
         """Chance is what drawing as many units blindly would give."""
