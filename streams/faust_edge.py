@@ -31,14 +31,16 @@ DRAIN_LIMIT_S: Final = 2.0
 COMMIT_LIMIT_S: Final = 1.0
 Deliver = Callable[[Delivery, Callable[[], object]], Awaitable[None]]
 Revoke = Callable[[Sequence[tuple[str, int]]], Awaitable[None]]
+Assign = Callable[[Sequence[tuple[str, int]]], None]
 log = structlog.get_logger(__name__)
 
 
 class App(faust.App):
-    """A Faust app that knows how its worker gives up partitions."""
+    """A Faust app that knows how its worker gives up partitions and takes them."""
 
     logger = logging.getLogger("faust.app")  # else a subclass logs in our name
     revoke: Revoke
+    assign: Assign
 
 
 class _Consumer(Consumer):
@@ -58,7 +60,8 @@ class _Consumer(Consumer):
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Report what this process holds now."""
+        """Let the new generation in, and report what this process holds now."""
+        cast(App, self.app).assign([(tp.topic, tp.partition) for tp in assigned])
         await super().on_partitions_assigned(assigned, generation_id)
         METRICS.partitions.set(len(assigned))
         log.info("partitions assigned", count=len(assigned), generation=generation_id)
@@ -76,7 +79,9 @@ async def _commit(consumer: Any) -> None:  # noqa: ANN401 - Faust ships no types
             await consumer.commit()
 
 
-def build(settings: Settings, *, group: str, topics: Sequence[str], deliver: Deliver, revoke: Revoke) -> App:
+def build(
+    settings: Settings, *, group: str, topics: Sequence[str], deliver: Deliver, revoke: Revoke, assign: Assign
+) -> App:
     """Make the Faust app of one worker: one agent over raw bytes of all its topics, nothing acknowledged by itself."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = App(
@@ -102,7 +107,7 @@ def build(settings: Settings, *, group: str, topics: Sequence[str], deliver: Del
         consumer_auto_offset_reset="earliest",
         worker_redirect_stdouts=False,
     )
-    app.revoke = revoke
+    app.revoke, app.assign = revoke, assign
     app.transport = _Transport(app.conf.broker_consumer, app)
 
     async def take(stream: Any) -> None:  # noqa: ANN401 - Faust ships no types

@@ -135,6 +135,7 @@ async def _work(job: Job, settings: Settings, health: Health, stopping: asyncio.
         topics=job.topics,
         deliver=window.offer,
         revoke=lambda partitions: window.revoke(partitions, limit_s=faust_edge.DRAIN_LIMIT_S),
+        assign=window.assign,
     )
     health.head_limit_s = job.head_limit_s
 

@@ -74,6 +74,9 @@ class Window:
         self._breakers = breakers
         self._limits = limits
         self._lanes: dict[Partition, _Lane] = {}
+        self._given_up: set[Partition] = set()  # revoked and not assigned again: nothing of them may enter
+        self._revokes = 0
+        self._stopping = False
         self._turn: deque[Partition] = deque()  # whose turn it is to start an event
         self._running = 0
         self._parked = 0
@@ -85,10 +88,18 @@ class Window:
         self.fatal: asyncio.Future[Fatal] = asyncio.get_running_loop().create_future()
 
     async def offer(self, delivery: Delivery, acknowledge: Acknowledge) -> None:
-        """Take one delivery; wait while as much as allowed is parked. Called in offset order per partition."""
+        """Take one delivery; wait while as much as allowed is parked. Called in offset order per partition.
+
+        A delivery of a partition that is being given up, or was while it waited here, is dropped: Kafka delivers it
+        again. Let in, it would be acknowledged before the cancelled ones in front of it.
+        """
         partition = (delivery.topic, delivery.partition)
+        revokes = self._revokes
         async with self._room:
             await self._room.wait_for(self._has_room)
+        if self._stopping or partition in self._given_up or revokes != self._revokes:
+            METRICS.cancelled.inc()
+            return
         lane = self._lanes.get(partition)
         if lane is None:
             lane = self._lanes[partition] = _Lane()
@@ -124,11 +135,17 @@ class Window:
         )
 
     async def revoke(self, partitions: Iterable[Partition] | None = None, *, limit_s: float) -> None:
-        """Give up partitions (all, if none are named): finish what finishes in time, cancel the rest, forget them.
+        """Give up partitions: finish what finishes in time, cancel the rest, forget them.
 
+        Without partitions all are given up, and for good.
         Acknowledgements of finished heads happen here; nothing of these partitions is acknowledged afterwards.
         """
-        named = list(self._lanes) if partitions is None else [part for part in partitions if part in self._lanes]
+        self._revokes += 1
+        if partitions is None:
+            self._stopping, named = True, list(self._lanes)
+        else:
+            self._given_up |= (gone := set(partitions))
+            named = [part for part in self._lanes if part in gone]
         lanes = [self._lanes.pop(part) for part in named]
         self._turn = deque(part for part in self._turn if part in self._lanes)
         dropped = 0
@@ -150,6 +167,10 @@ class Window:
         METRICS.cancelled.inc(dropped)
         await self._tell_room()
         self._wake.set()
+
+    def assign(self, partitions: Iterable[Partition]) -> None:
+        """Let deliveries of these partitions in again: they are of a new generation."""
+        self._given_up.difference_update(partitions)
 
     async def close(self) -> None:
         """Stop starting events. Call `revoke` first."""
@@ -219,7 +240,8 @@ class Window:
         except Fatal as fatal:
             self._stop_for(fatal, fatal.__cause__)
             return
-        self._recent.append(fault is not None and fault.reason is Reason.GAVE_UP)
+        if fault is None:
+            self._recent.append(False)
         if not lane.closed:
             for acknowledge in lane.ledger.finish(entry):
                 acknowledge()
@@ -248,7 +270,9 @@ class Window:
                 return
 
     def _count_failure(self) -> None:
-        failed = sum(self._recent) + 1
+        """Note an event that failed for our own reasons, and rest when there are too many of them."""
+        self._recent.append(True)
+        failed = sum(self._recent)
         if failed >= FAILURE_LEAST and failed > FAILURE_RATIO * len(self._recent):
             self._recent.clear()
             self._breakers.trip(Retryable(SELF, f"{failed} well-formed events failed for our own reasons"))

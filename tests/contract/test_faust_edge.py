@@ -24,12 +24,14 @@ class Bench:
         """Build the app as workers do."""
         self.revoked: list[tuple[str, int]] = []
         self.acked_at_revoke: list[int] = []
+        self.assigned: list[tuple[str, int]] = []
         self.app = faust_edge.build(
             Settings(data_dir=folder),
             group="contract",
             topics=[PARTITION.topic],
             deliver=self.deliver,
             revoke=self.revoke,
+            assign=self.assigned.extend,
         )
         self.consumer: Any = self.app.consumer
 
@@ -76,6 +78,20 @@ class TestEdge:
         assert [7] == bench.acked_at_revoke
         assert ["commit of [7]", "faust forgot, False"] == order
         assert not bench.consumer.flow_active
+
+    async def test_the_worker_lets_a_generation_in_before_faust_does(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """At an assignment our handler runs first: the flow of events resumes only in Faust's."""
+        known: list[int] = []
+
+        async def callback(assigned: set[TP], generation: int) -> None:
+            known.append(len(bench.assigned))
+
+        monkeypatch.setattr(bench.consumer, "_on_partitions_assigned", callback)
+        bench.app._rebalancing_sensor_state = None
+        await bench.consumer.on_partitions_assigned({PARTITION}, 1)
+        assert [1] == known
 
     async def test_stock_progress_skips_a_message_in_flight(self, bench: Bench) -> None:
         """Why the ledger exists: offset 5 acked while 4 is in work makes Faust commit 6, and 4 is lost on a crash.

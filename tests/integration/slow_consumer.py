@@ -65,6 +65,7 @@ async def main(variant: str, bootstrap: str, topic: str, group: str, file: Path,
         topics=[topic],
         deliver=window.offer if variant == "head" else on_completion,
         revoke=lambda partitions: window.revoke(partitions, limit_s=2.0),
+        assign=window.assign,
     )
     await app.start()
     await app.wait_until_stopped()

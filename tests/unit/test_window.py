@@ -15,6 +15,7 @@ from streams.delivery import Delivery
 from streams.window import Limits, Window
 
 LIMIT_S = 10.0
+PARTITION = ("sideline.a.captures.v1", 0)
 
 
 def delivery(offset: int, partition: int = 0) -> Delivery:
@@ -247,7 +248,7 @@ class TestRevoke:
             await b.offer(0)
             await b.offer(1)
             await until(lambda: b.window.in_work == 2 and b.window.parked == 0)
-            revoking = asyncio.create_task(b.window.revoke([("sideline.a.captures.v1", 0)], limit_s=0.2))
+            revoking = asyncio.create_task(b.window.revoke([PARTITION], limit_s=0.2))
             soon.set()
             async with asyncio.timeout(LIMIT_S):
                 await revoking
@@ -264,9 +265,56 @@ class TestRevoke:
         async with bench(handle) as b:
             await b.offer(5)
             await until(lambda: len(b.acknowledged) == 1)
-            await b.window.revoke(limit_s=0.1)
+            await b.window.revoke([PARTITION], limit_s=0.1)
+            b.window.assign([PARTITION])
             await b.offer(5)
             await until(lambda: len(b.acknowledged) == 2)
+
+    async def test_nothing_enters_a_partition_that_is_being_given_up(self) -> None:
+        """What Faust still has in its buffer during a revoke is dropped: acknowledged, it would hide a cancelled head.
+
+        Faust commits offset 31 when 29 was cancelled, 30 is acknowledged and 29 is what is committed.
+        """
+        never = asyncio.Event()
+
+        async def handle(event: Delivery) -> None:
+            if event.offset == 29:
+                await never.wait()
+
+        async with bench(handle) as b:
+            await b.offer(29)
+            await until(lambda: b.window.in_work == 1 and b.window.parked == 0)
+            revoking = asyncio.create_task(b.window.revoke([PARTITION], limit_s=0.1))
+            await asyncio.sleep(0)
+            await b.offer(30)
+            async with asyncio.timeout(LIMIT_S):
+                await revoking
+            await b.offer(31)
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert b.acknowledged == []
+
+    async def test_a_delivery_that_waited_through_a_revoke_is_dropped(self) -> None:
+        """An offer held back for want of room belongs to a generation that is gone when the room comes."""
+        gate = asyncio.Event()
+
+        async def handle(_: Delivery) -> None:
+            await gate.wait()
+
+        async with bench(handle, limits=Limits(window=1, partition_window=1, run_past_head=9, parked=1)) as b:
+            await b.offer(0)
+            await until(lambda: b.window.in_work == 1 and b.window.parked == 0)
+            await b.offer(1)
+            waiting = asyncio.create_task(b.offer(2))
+            await asyncio.sleep(0)
+            await b.window.revoke([PARTITION], limit_s=0.05)
+            b.window.assign([PARTITION])
+            gate.set()
+            async with asyncio.timeout(LIMIT_S):
+                await waiting
+            await b.offer(0)
+            await until(lambda: b.acknowledged == [(0, 0)])
+            assert b.window.in_work == 0
 
     @pytest.mark.parametrize("stubborn_s", [0.05])
     async def test_a_task_that_ends_after_the_revoke_acknowledges_nothing(self, stubborn_s: float) -> None:
