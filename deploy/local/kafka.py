@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local.folder import RunFolder, locked
-from deploy.local.programs import Program
+from deploy.local.programs import Program, digest
 from schemas.faults import Fatal
 
 _POM: Final = Path(__file__).with_name("kafka_pom.xml")
@@ -90,9 +90,10 @@ def program(folder: RunFolder, libs: Path, *, port: int, controller_port: int, e
     data = home / "data"
     home.mkdir(exist_ok=True)
     config = home / "server.properties"
-    config.write_text(
-        _PROPERTIES.format(port=port, controller_port=controller_port, data=data, message_max_bytes=_MESSAGE_MAX_BYTES)
+    properties = _PROPERTIES.format(
+        port=port, controller_port=controller_port, data=data, message_max_bytes=_MESSAGE_MAX_BYTES
     )
+    config.write_text(properties)
     classpath = f"{libs}/*"
     if not (data / "meta.properties").exists():
         shutil.rmtree(data, ignore_errors=True)  # a format that was cut short
@@ -116,6 +117,7 @@ def program(folder: RunFolder, libs: Path, *, port: int, controller_port: int, e
         cwd=str(home),
         ports={"kafka": port, "kafka-controller": controller_port},
         stop_within_s=15,
+        reads=digest(properties.encode()),
     )
 
 

@@ -7,52 +7,27 @@ import glob
 import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
 from deploy.local import endpoints as addresses
-from deploy.local import leftovers, line, probes, programs, servers, triton
+from deploy.local import leftovers, line, programs, servers, status, triton
 from deploy.local.endpoints import SERVERS, Endpoints
 from deploy.local.folder import RunFolder
 from deploy.local.ports import PortBook
-from deploy.local.probes import Probe
 from deploy.local.programs import Program
 from deploy.local.readiness import wait_until_healthy
-from deploy.local.supervision import RUNNING, ProcessInfo, Supervisor
+from deploy.local.status import PartStatus, WorkerPage
+from deploy.local.supervision import ProcessInfo, Supervisor
 from schemas.faults import Fatal
 
 __all__ = ["Endpoints", "PartStatus", "Parts"]
 
 Say = Callable[[str], None]
-WorkerPage = Literal["livez", "readyz"]
 _READY_WITHIN_S: Final = 60.0
 _LEFTOVER_PATIENCE_S: Final = 5.0
 _STARTS_ALLOWED: Final = 3  # while it is waited for
-_WORDS: Final = {
-    "STOPPED": "stopped",
-    "STARTING": "starting",
-    "RUNNING": "running",
-    "BACKOFF": "restarting",
-    "STOPPING": "stopping",
-    "EXITED": "failed",
-    "FATAL": "failed",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class PartStatus:
-    """One part as it is now. A server that we did not start is in the state `elsewhere`."""
-
-    name: str
-    state: str  # stopped starting running restarting stopping failed elsewhere
-    pid: int | None
-    uptime_s: float
-    ports: tuple[int, ...]
-    healthy: bool | None  # None: does not run, or has nothing to ask
-    detail: str
 
 
 class Parts:
@@ -159,13 +134,8 @@ class Parts:
 
     def status(self) -> list[PartStatus]:
         """Examine every part: servers, then workers, each asked whether it is healthy."""
-        known = programs.read(self._folder)
         infos = self._supervisor.infos() if self._supervisor.is_up() else {}
-        elsewhere = addresses.elsewhere(self._environ)
-        names = [*SERVERS, *sorted(name for name in known if name not in SERVERS)]
-        names = [name for name in names if name in known or name in elsewhere]
-        with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
-            return list(pool.map(lambda name: self._status_of(name, known.get(name), infos.get(name)), names))
+        return status.examine(self._folder, infos, addresses.elsewhere(self._environ))
 
     def endpoints(self) -> Endpoints:
         """Return the addresses of a running installation.
@@ -223,23 +193,18 @@ class Parts:
 
     def _wait(self, names: Collection[str], page: WorkerPage, *, within_s: float, say: Say) -> None:
         known = programs.read(self._folder)
-        waiting = [name for name in names if not self._probe(known[name], page).healthy]
+        waiting = [name for name in names if not status.ask(known[name], page).healthy]
         if waiting:
             say(f"waiting for {', '.join(waiting)}")
         for name in waiting:
             wait_until_healthy(
                 name,
-                functools.partial(self._probe, known[name], page),
+                functools.partial(status.ask, known[name], page),
                 within_s=within_s,
                 failed=functools.partial(self._failure, name, set()),
                 log=programs.log_of(self._folder, name),
                 say=say,
             )
-
-    def _probe(self, program: Program, page: WorkerPage) -> Probe:
-        if program.is_worker:
-            return probes.worker(program.ports["health"], page)
-        return servers.probe(program.name, servers.address(program.name, program.ports[program.name]))
 
     def _failure(self, name: str, pids: set[int]) -> str | None:
         """Return why a part that was started will not come up; `pids` is what was seen of it so far."""
@@ -252,21 +217,6 @@ class Parts:
         if len(pids - {0}) > _STARTS_ALLOWED:
             return f"it ended {len(pids - {0}) - 1} times"
         return None
-
-    def _status_of(self, name: str, program: Program | None, info: ProcessInfo | None) -> PartStatus:
-        if program is None:
-            seen = servers.probe(name, addresses.elsewhere(self._environ)[name])
-            return PartStatus(name, "elsewhere", None, 0.0, (), seen.healthy, seen.detail)
-        ports = tuple(program.ports.values())
-        if info is None or not info.pid:
-            state = "stopped" if info is None else _WORDS.get(info.statename, "unknown")
-            return PartStatus(name, state, None, 0.0, ports, None, "" if info is None else info.trouble)
-        if name == line.WATCHDOG:
-            return PartStatus(name, _WORDS[info.statename], info.pid, info.uptime_s, ports, None, "")
-        seen = self._probe(program, "readyz")
-        # The supervisor calls a part started only after a second; one that answers has started.
-        state = "running" if seen.healthy else _WORDS.get(info.statename, "unknown")
-        return PartStatus(name, state, info.pid, info.uptime_s, ports, seen.healthy, seen.detail)
 
     def _known(self, name: str) -> str:
         known = programs.read(self._folder)
@@ -292,4 +242,4 @@ class Parts:
 
 
 def _runs(infos: Mapping[str, ProcessInfo], name: str) -> bool:
-    return name in infos and infos[name].statename in RUNNING
+    return name in infos and infos[name].pid > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import sys
 from collections.abc import Mapping
@@ -15,9 +16,6 @@ from deploy.local.folder import RunFolder
 EXIT_FATAL: Final = (
     78  # a worker's word for "starting again will not help" (EX_CONFIG); the watchdog still tries, rarely
 )
-# One that ends sooner than this is started again with growing pauses; a worker that refuses its installation has
-# imported for two seconds by then.
-_START_S: Final = 5
 _START_RETRIES: Final = 5  # pauses of 1, 2, .. 5 s; then it is "failed", and the watchdog tries again from time to time
 
 
@@ -30,10 +28,23 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     ports: dict[str, int]  # by use: `kafka`, `metrics`, `health`
     stop_within_s: int
+    # One that ends sooner than this is started again with growing pauses; a worker or server that finds its settings
+    # wrong has imported or loaded for some seconds by then.
+    settles_within_s: int = 5
     is_worker: bool = False
+    reads: str = ""  # digest of what the command reads besides its arguments: when it changes, the part is started anew
     clears: tuple[
         str, ...
     ] = ()  # patterns of files that an earlier process may have left and that go before each start
+
+
+def digest(*contents: bytes) -> str:
+    """Return a short digest of the contents, for `Program.reads`."""
+    whole = hashlib.sha256()
+    for content in contents:
+        whole.update(len(content).to_bytes(8))
+        whole.update(content)
+    return whole.hexdigest()[:16]
 
 
 def write(folder: RunFolder, program: Program) -> bool:
@@ -78,7 +89,7 @@ def _config(folder: RunFolder, program: Program, description: Path) -> str:
         "autostart": "false",  # `up` starts the parts, and knows which
         "autorestart": "unexpected",
         "exitcodes": EXIT_FATAL,
-        "startsecs": _START_S,
+        "startsecs": program.settles_within_s,
         "startretries": _START_RETRIES,
         "stopsignal": "TERM",
         "stopwaitsecs": program.stop_within_s,

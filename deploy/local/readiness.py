@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from deploy.local.probes import Probe
 from schemas.faults import Fatal
 
@@ -46,6 +48,27 @@ def wait_until_healthy(
             said = now
             say(f"still waiting for {name}: {now - began:.0f} s of at most {within_s:.0f} ({seen.detail})")
         time.sleep(_POLL_S)
+
+
+def last_words(log: Path) -> str:
+    """Return what a log ends with: of a structured line, the error or the event."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    try:
+        said = msgspec.json.decode(last, type=_LogLine)
+    except msgspec.DecodeError:
+        return last[:_LINE_CHARS]
+    return said.error or said.event
+
+
+class _LogLine(msgspec.Struct, frozen=True):
+    """What our own processes log."""
+
+    event: str = ""
+    error: str = ""
 
 
 def tail(log: Path, lines: int = _TAIL_LINES) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from deploy.local.folder import RunFolder
-from deploy.local.programs import Program
+from deploy.local.programs import Program, digest
 
 _FSYNC: Final = {"redis-decisions": "always", "redis-gallery": "everysec"}
 
@@ -32,7 +32,8 @@ def program(
     home = folder.root / name
     home.mkdir(exist_ok=True)
     config = home / "redis.conf"
-    config.write_text(_CONFIG.format(port=port, home=f'"{home}"', fsync=_FSYNC[name]))
+    text = _CONFIG.format(port=port, home=f'"{home}"', fsync=_FSYNC[name])
+    config.write_text(text)
     return Program(
         name=name,
         command=(shutil.which("redis-server", path=environ.get("PATH")) or "redis-server", str(config)),
@@ -40,4 +41,5 @@ def program(
         cwd=str(home),
         ports={name: port},
         stop_within_s=10,
+        reads=digest(text.encode()),
     )

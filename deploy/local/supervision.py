@@ -23,7 +23,7 @@ from schemas.faults import Fatal
 _ANSWER_WITHIN_S: Final = 5.0
 _START_WITHIN_S: Final = 30.0
 _POLL_S: Final = 0.1
-RUNNING: Final = frozenset({"STARTING", "RUNNING", "BACKOFF"})  # states in which the supervisor wants the part to run
+_WANTED: Final = frozenset({"STARTING", "RUNNING", "BACKOFF", "STOPPING"})  # it runs, or will
 
 
 class ProcessInfo(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ class Supervisor:
             return False
         try:
             self._call("supervisor.getState")
-        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+        except (Fatal, xmlrpc.client.Error):
             return False
         return True
 
@@ -91,7 +91,11 @@ class Supervisor:
         raise Fatal(f"the process supervisor did not start: {words}")
 
     def infos(self) -> dict[str, ProcessInfo]:
-        """Return what the supervisor knows of each part, by name."""
+        """Return what the supervisor knows of each part, by name.
+
+        Raises:
+            Fatal: there is no supervisor, or it does not answer.
+        """
         answer = self._call("supervisor.getAllProcessInfo")
         return {info.name: info for info in msgspec.convert(answer, list[ProcessInfo])}
 
@@ -129,7 +133,7 @@ class Supervisor:
         deadline = time.monotonic() + max(limits, default=0) + 10
         while time.monotonic() < deadline:
             infos = self.infos()
-            going = [name for name in names if name in infos and infos[name].statename in {*RUNNING, "STOPPING"}]
+            going = [name for name in names if name in infos and infos[name].statename in _WANTED]
             if not going:
                 return
             time.sleep(_POLL_S)
@@ -138,7 +142,7 @@ class Supervisor:
     def end(self) -> None:
         """Ask supervisord to leave, and wait until it has."""
         daemon = leftovers.supervisor(self._folder)
-        with contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Error):
+        with contextlib.suppress(Fatal, xmlrpc.client.Error):
             self._call("supervisor.shutdown")
         if daemon is not None:
             leftovers.outliving([daemon], _START_WITHIN_S)
@@ -173,8 +177,11 @@ class Supervisor:
 
     def _call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401 - XML-RPC answers are what they are
         transport = _UnixTransport(self._folder.socket)
-        with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as server:
-            return getattr(server, method)(*arguments)
+        try:
+            with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as server:
+                return getattr(server, method)(*arguments)
+        except (OSError, http.client.HTTPException) as error:
+            raise Fatal(f"nothing runs in {self._folder.root} ({error}): start it with `sideline up`") from error
 
 
 class _UnixConnection(http.client.HTTPConnection):

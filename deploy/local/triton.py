@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local.folder import RunFolder, checkout, locked
-from deploy.local.programs import Program
+from deploy.local.programs import Program, digest
 from schemas.faults import Fatal
 
 _REQUIREMENTS: Final = "requirements/triton.txt"
@@ -98,6 +98,7 @@ def program(
         },
         cwd=str(folder.root),
         ports={name: ports[name] for name in ("triton", "triton-http", "triton-metrics")},
+        reads=_contents(repository),
         clears=(shared_memory(folder),),
         stop_within_s=_EXIT_WITHIN_S + 5,
     )
@@ -116,10 +117,16 @@ def _shm_prefix(folder: RunFolder) -> str:
 
 
 def _backends(folder: RunFolder, server: Path) -> Path:
-    """Lay out the backend folder: the wheel's Python backend, and ours on top of it."""
-    backends = folder.root / "triton" / "backends"
-    shutil.rmtree(backends, ignore_errors=True)
-    python, onnxruntime = backends / "python", backends / "onnxruntime"
+    """Lay out the backend folder: the wheel's Python backend, and ours on top of it.
+
+    Its name changes with what is in it, so that a running server keeps its own.
+    """
+    backends = folder.root / "triton" / f"backends-{digest(_BACKEND.read_bytes(), bytes(server))}"
+    if backends.exists():
+        return backends
+    shutil.rmtree(backends.parent, ignore_errors=True)
+    fresh = backends.with_suffix(".part")
+    python, onnxruntime = fresh / "python", fresh / "onnxruntime"
     python.mkdir(parents=True)
     onnxruntime.mkdir()
     for name in ("libtriton_python.so", "triton_python_backend_utils.py"):
@@ -127,7 +134,13 @@ def _backends(folder: RunFolder, server: Path) -> Path:
     stub = "triton_python_backend_stub"
     shutil.copy(server / "python_backend_stubs" / "3.11" / stub, python)
     shutil.copy(_BACKEND, onnxruntime)
-    return backends
+    return fresh.rename(backends)
+
+
+def _contents(repository: Path) -> str:
+    """Return a digest of every file in a model repository: a server loads it once, when it starts."""
+    files = sorted(path for path in repository.rglob("*") if path.is_file())
+    return digest(*(part for path in files for part in (bytes(path), path.read_bytes())))
 
 
 def _run(command: list[str], environ: Mapping[str, str]) -> None:

@@ -6,11 +6,11 @@ never starts a dead model process again while it calls itself ready.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,19 +25,25 @@ from deploy.local.supervision import ProcessInfo, Supervisor
 from schemas.faults import Fatal
 
 _EVERY_S: Final = 2.0
-_STRIKES: Final = 3
-GRACE_S: Final = 20.0  # a worker imports, connects and joins its group before it answers
-_RETRY_FAILED_S: Final = 30.0  # a part that the supervisor gave up on is started again after this long
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How much a part may fail before the watchdog acts."""
+
+    strikes: int = 3  # failed probes in a row
+    grace_s: float = 20.0  # a worker imports, connects and joins its group before it answers
+    retry_s: float = 30.0  # a part that the supervisor gave up on is started again after this long
 
 
 class Watchdog:
     """Counts failed probes per part and restarts a part in time."""
 
-    def __init__(self, folder: RunFolder, supervisor: Supervisor, *, grace_s: float = GRACE_S) -> None:
-        """Take the run folder to watch and its supervisor; a part younger than `grace_s` is still starting."""
-        self._grace_s = grace_s
+    def __init__(self, folder: RunFolder, supervisor: Supervisor, patience: Patience) -> None:
+        """Take the run folder to watch and its supervisor."""
+        self._patience = patience
         self._folder = folder
         self._supervisor = supervisor
         self._strikes: dict[str, int] = {}
@@ -61,7 +67,7 @@ class Watchdog:
 
     def _try_again(self, name: str) -> None:
         since = self._failed_since.setdefault(name, time.monotonic())
-        if time.monotonic() - since >= _RETRY_FAILED_S:
+        if time.monotonic() - since >= self._patience.retry_s:
             del self._failed_since[name]
             log.warning("starting a failed part again", part=name)
             self._supervisor.launch(name)
@@ -71,11 +77,11 @@ class Watchdog:
             self._strikes.pop(name, None)
             return
         certain = is_dead_stub(seen.detail)
-        if info.uptime_s < self._grace_s and not certain:
+        if info.uptime_s < self._patience.grace_s and not certain:
             return
         self._strikes[name] = self._strikes.get(name, 0) + 1
         log.warning("a part does not answer", part=name, strikes=self._strikes[name], detail=seen.detail)
-        if certain or self._strikes[name] >= _STRIKES:
+        if certain or self._strikes[name] >= self._patience.strikes:
             self._restart(name, info, seen.detail)
 
     def _restart(self, name: str, info: ProcessInfo, reason: str) -> None:
@@ -99,15 +105,14 @@ def _liveness(program: Program) -> Callable[[], Probe] | None:
 def main() -> None:
     """Watch the run folder named on the command line until the supervisor ends this process, or ends itself."""
     folder = RunFolder.at(Path(sys.argv[1]))
-    watchdog = Watchdog(folder, Supervisor(folder, {}))
+    watchdog = Watchdog(folder, Supervisor(folder, {}), Patience())
     log.info("watching", folder=str(folder.root))
     daemon = os.getppid()
     while os.getppid() == daemon:  # else it was killed, and there is no one to restart a part
-        with contextlib.suppress(OSError):  # the supervisor is busy or leaving; it ends this process too
-            try:
-                watchdog.look()
-            except Fatal as error:
-                log.error("could not act", reason=str(error))  # noqa: TRY400 - the sentence says it all
+        try:
+            watchdog.look()
+        except Fatal as error:  # the supervisor is busy or leaving; it ends this process too
+            log.warning("could not look", reason=str(error))
         time.sleep(_EVERY_S)
 
 
