@@ -45,7 +45,10 @@ _VOTES_NEEDED: Final = {"EAN13": 2, "EAN8": 2, "UPCA": 2, "ITF": 2, "ITF14": 2, 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much time the codes of one picture may take, and whether strong looks go over the whole picture."""
+    """How much time the codes of one picture may take, and whether strong looks go over the whole picture.
+
+    The budget is CPU time: what is read must not depend on what else the machine does. Wall time the pool limits.
+    """
 
     budget_s: float
     whole: bool
@@ -61,14 +64,14 @@ def read_codes(rgb: NDArray[np.uint8], *, view: int, effort: Effort = QUICK) -> 
     The first look is always taken. Further ones follow while nothing is found, or something found is not confirmed, and
     while the time lasts. Codes come in the order in which they were found.
     """
-    until = time.perf_counter() + effort.budget_s
+    until = time.thread_time() + effort.budget_s
     grey = _grey(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)) if rgb.ndim == 3 else rgb  # noqa: PLR2004 - has colours
     if (factor := LONG_SIDE / max(grey.shape)) < 1:
         grey = _grey(cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA))
     tally = _Tally()
     for look, patch in _plan(grey, tally, effort):
         tally.count(look, _readings(_LOOKS[look], patch, grey))
-        if tally.settled or time.perf_counter() >= until:
+        if tally.settled or time.thread_time() >= until:
             break
     return tally.codes(view)
 
