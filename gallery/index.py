@@ -7,7 +7,7 @@ with all their references. Everything runs in the event loop.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,7 +48,7 @@ class _Held:
 
     product_id: str
     digest: bytes
-    rows: NDArray[np.uint32]
+    rows: NDArray[np.intp]
 
 
 class GalleryIndex:
@@ -100,13 +100,12 @@ class GalleryIndex:
             expected: if given, only these products are considered, each of them exactly.
         """
         products: Iterable[str] = dict.fromkeys(expected) if expected else self._neighbourhood(vectors, k)
-        scored = [
-            self._score(product_id, vectors)
+        found = [
+            product_id
             for product_id in products
             if product_id in self._of_product and not self.catalogue.retired(product_id)
         ]
-        scored.sort(key=lambda candidate: (-candidate.similarity, candidate.product_id))
-        return scored[:k]
+        return self._best(found, vectors, k) if found else []
 
     def references_of(self, product_id: str) -> tuple[str, ...]:
         """Return the references of a product, in the order they came."""
@@ -129,28 +128,33 @@ class GalleryIndex:
         """Note that the index agrees with the store now."""
         self.synced_at = time.monotonic()
 
-    def _neighbourhood(self, vectors: Vectors, k: int) -> set[str]:
+    def _neighbourhood(self, vectors: Vectors, k: int) -> Iterable[str]:
         """Return products that have a vector near one of the capture's."""
         if not self._held:
-            return set()
+            return ()
         found = self._graph.search(
             vectors,
             min(k * NEIGHBOURS_PER_PRODUCT, len(self._graph)),
             threads=1,
             exact=len(self._graph) <= EXACT_BELOW,
         )
-        return {self._rows.owner(int(row)) for row in np.unique(found.keys)}
+        return dict.fromkeys(self._rows.owner(row) for row in np.unique(found.keys).tolist())
 
-    def _score(self, product_id: str, vectors: Vectors) -> Candidate:
-        """Compare a capture with everything held of one product."""
-        ids = tuple(self._of_product[product_id])
-        cosines = self._rows.vectors(np.concatenate([self._held[each].rows for each in ids])) @ vectors.T
-        best = [
-            part.max(axis=0) for part in np.split(cosines, np.cumsum([len(self._held[each].rows) for each in ids]))[:-1]
-        ]
-        order = sorted(range(len(ids)), key=lambda index: (-float(best[index].mean()), ids[index]))
-        similarity = float(cosines.max(axis=0).mean())
-        return Candidate(product_id, similarity, tuple(ids[index] for index in order))
+    def _best(self, products: Sequence[str], vectors: Vectors, k: int) -> list[Candidate]:
+        """Compare a capture with everything held of some products, and return the k most alike."""
+        references = [tuple(self._of_product[product_id]) for product_id in products]
+        rows = [self._held[each].rows for ids in references for each in ids]
+        cosines = self._rows.vectors(np.concatenate(rows)) @ vectors.T  # float32[rows, N]
+        by_reference = np.maximum.reduceat(cosines, _starts(rows))
+        starts = _starts(references)
+        similarity = np.maximum.reduceat(by_reference, starts).mean(axis=1)
+        candidates = []
+        for place in _highest_first(similarity, products)[:k]:
+            ids = references[place]
+            alike = by_reference[starts[place] : starts[place] + len(ids)].mean(axis=1)
+            named = tuple(ids[number] for number in _highest_first(alike, ids))
+            candidates.append(Candidate(products[place], float(similarity[place]), named))
+        return candidates
 
     def _put(self, reference_id: str, reference: Reference) -> None:
         held = self._held.get(reference_id)
@@ -173,3 +177,13 @@ class GalleryIndex:
         del siblings[reference_id]
         if not siblings:
             del self._of_product[held.product_id]
+
+
+def _starts(parts: Sequence[Sized]) -> NDArray[np.intp]:
+    """Return where each part begins when they are laid end to end."""
+    return np.cumsum([0, *(len(part) for part in parts[:-1])])
+
+
+def _highest_first(values: Vectors, names: Sequence[str]) -> list[int]:
+    """Return the places of float32[len(names)] from the highest to the lowest, ties by name."""
+    return sorted(range(len(names)), key=lambda place: (-values[place], names[place]))

@@ -192,9 +192,9 @@ class TestChanges:
         assert fresh.reference_ids == index.reference_ids
         for product in range(6):
             query = around(product, seed=9)
-            assert [(c.product_id, c.similarity) for c in fresh.nearest(query, k=6)] == [
-                (c.product_id, c.similarity) for c in index.nearest(query, k=6)
-            ]
+            expected, found = fresh.nearest(query, k=6), index.nearest(query, k=6)
+            assert [candidate.product_id for candidate in expected] == [candidate.product_id for candidate in found]
+            assert [each.similarity for each in expected] == pytest.approx([each.similarity for each in found])
 
     def test_rows_are_used_again(self) -> None:
         """Years of enrolling and withdrawing do not let a gallery of constant size grow or lose anything."""
