@@ -90,8 +90,8 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             return msgspec.json.decode(path.read_bytes(), type=cls)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Fatal(
-                f"{path} is no usable calibration: {error}. Restore it from version control, "
-                "or make it anew with the training recipe, which writes it beside the models."
+                f"{path} is no usable calibration: {error}. Restore it from version control with the models beside it, "
+                "or make them anew together: make models"
             ) from error
 
     def save(self, path: Path = DEFAULT_PATH) -> None:
@@ -111,7 +111,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             if made_for != served:
                 raise Fatal(
                     f"calibration {self.version} was measured with {name} {made_for!r} but {served!r} is served: "
-                    "serve the models and the fusion.json of one release, or run the training recipe again."
+                    "serve the models and the fusion.json of one release, or make them anew together: make models"
                 )
 
     def gallery(self, pattern: Pattern) -> Gallery | None:

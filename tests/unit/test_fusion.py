@@ -279,12 +279,12 @@ class TestCalibrationFile:
         path = tmp_path / "fusion.json"
         path.write_bytes(change)
 
-        with pytest.raises(Fatal, match=r"fusion\.json.*training recipe"):
+        with pytest.raises(Fatal, match=r"fusion\.json.*make models"):
             Calibration.load(path)
 
     def test_a_missing_file_stops_the_worker(self, tmp_path: Path) -> None:
         """Without a calibration nothing can be decided, and the message says what to do."""
-        with pytest.raises(Fatal, match=r"missing\.json.*training recipe"):
+        with pytest.raises(Fatal, match=r"missing\.json.*make models"):
             Calibration.load(tmp_path / "missing.json")
 
     def test_other_models_are_refused(self) -> None:
