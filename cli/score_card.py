@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from rich import box
@@ -16,6 +18,8 @@ from cli.summary import percentile
 from cli.wording import verdict_word
 from evidence.identity import MAX_CODE_SHOWN
 from schemas.words import IdentityMethod
+
+_CONTROLS: Final = re.compile(r"<[A-Z]{2,3}[1-4]?>")  # how the code reader spells control characters, `<SOH>`
 
 
 class Reading(enum.StrEnum):
@@ -115,18 +119,22 @@ def _read(answer: Answer) -> set[str]:
     """Return what confirmed codes say; a code read only once (`barcode~`) counts where the catalogue has it."""
     identity = answer.decision.identity if answer.decision is not None else None
     claims = identity.claims if identity is not None else []
-    sure = {claim.partition(":")[2] for claim in claims if claim.startswith("barcode:")}
-    likely = {claim.partition(":")[2] for claim in claims if claim.startswith("barcode~:")}
+    said = [_CONTROLS.sub("", claim) for claim in claims]
+    sure = {claim.partition(":")[2] for claim in said if claim.startswith("barcode:")}
+    likely = {claim.partition(":")[2] for claim in said if claim.startswith("barcode~:")}
     return sure | {text for text in likely if not text.startswith("?")}
 
 
 def _right_claims(answer: Answer) -> set[str]:
-    """Return how a claim of the expected code may be written: its product, or the code itself."""
-    code = answer.photo.code
-    if code is None:
-        return set()
-    shown = "".join(letter for letter in code if letter.isascii() and letter.isprintable())[:MAX_CODE_SHOWN]
-    return {answer.photo.product_id, f"?{shown}"}
+    """Return how a claim of the expected code may be written: its product, or the code itself as claims show it."""
+    forms = {answer.photo.code, " ".join((answer.photo.expected_text or "").upper().split())}
+    shown = {f"?{_shown(form)}" for form in forms if form}
+    return shown | {answer.photo.product_id} if answer.photo.product_id else shown
+
+
+def _shown(code: str) -> str:
+    """Write a code as a claim does (`evidence.identity`): printable ASCII, and not much of it."""
+    return "".join(letter for letter in code if letter.isascii() and letter.isprintable())[:MAX_CODE_SHOWN]
 
 
 def _identified(answer: Answer) -> bool:
