@@ -174,7 +174,9 @@ class GalleryStore:
             return News(position, None)
         if not events:
             return News(position, ())
-        changes = await self._newest({(body[b"kind"], body[b"id"]) for _, body in events}, model_version)
+        changes = await self._newest(
+            {(body.get(b"kind", b""), body.get(b"id", b"")) for _, body in events}, model_version
+        )
         return News(Position(position.epoch, events[-1][0].decode()), changes)
 
     async def patches(self, reference_ids: Sequence[str], *, model_version: str) -> dict[str, NDArray[np.int8]]:
@@ -224,13 +226,13 @@ class GalleryStore:
             if products:
                 found = await self._redis.hmget(_PRODUCTS, products)
                 changes += [
-                    ProductGone(key.decode()) if raw is None else _product(key, raw)
+                    ProductGone(_text(key)) if raw is None else _product(key, raw)
                     for key, raw in zip(products, found, strict=True)
                 ]
             if references:
                 found = await self._redis.hmget(_REFERENCES + model_version, references)
                 changes += [
-                    ReferenceGone(key.decode()) if raw is None else _reference(key, raw)
+                    ReferenceGone(_text(key)) if raw is None else _reference(key, raw)
                     for key, raw in zip(references, found, strict=True)
                 ]
         return tuple(change for change in changes if change is not None)
@@ -240,7 +242,7 @@ def _product(key: bytes, raw: bytes) -> Change | None:
     try:
         return ProductPut(codec.decode(Product, raw))
     except Poison as error:
-        _log.error("gallery holds a product that cannot be read", product_id=key.decode(), error=str(error))
+        _log.error("gallery holds a product that cannot be read", product_id=_text(key), error=str(error))
         return None
 
 
@@ -249,9 +251,14 @@ def _reference(key: bytes, raw: bytes) -> Change | None:
         reference = msgspec.msgpack.decode(raw, type=Reference)
         reference.unpack()
     except (msgspec.DecodeError, ValueError) as error:
-        _log.error("gallery holds a reference that cannot be read", reference_id=key.decode(), error=str(error))
+        _log.error("gallery holds a reference that cannot be read", reference_id=_text(key), error=str(error))
         return None
-    return ReferencePut(key.decode(), reference)
+    return ReferencePut(_text(key), reference)
+
+
+def _text(key: bytes) -> str:
+    """Return an id as text; one that is none, written by who knows whom, stays apart from all others."""
+    return key.decode(errors="backslashreplace")
 
 
 def _patch_key(model_version: str, reference_id: str) -> str:

@@ -378,6 +378,17 @@ class TestFollower:
         async with following(store) as (index, _):
             assert {"R-1"} == index.reference_ids
 
+    async def test_rubbish_on_the_feed_costs_only_itself(self, store: GalleryStore, server: OwnRedis) -> None:
+        """Events that name nothing, or nothing that exists, are passed over."""
+        async with following(store) as (index, _):
+            with server.client() as client:
+                client.xadd("gallery:feed", {b"kind": b"reference", b"id": b"\xff\xfe"})
+                client.xadd("gallery:feed", {b"kind": b"planet", b"id": b"R-1"})
+                client.xadd("gallery:feed", {b"nothing": b""})
+            await store.put_reference(entry(1))
+
+            await until(lambda: {"R-1"} == index.reference_ids)
+
     async def test_two_indexes_agree(self, store: GalleryStore) -> None:
         """Inspectors that started at different times end up with the same gallery and the same answers."""
         async with following(store) as (early, _):
