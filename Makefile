@@ -15,12 +15,13 @@ SIDELINE := $(BIN)/sideline
 INSTALLED := .venv/.installed
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 
+lower = $(shell tr A-Z a-z <<< '$(1)')
+
 ##@ The line
 
 .PHONY: run
 run: $(INSTALLED)  ## Run the line on booth pictures and watch it: CAPTURES=500 SEED=7 SCENARIO=flood INSPECTORS=2
-	exec $(SIDELINE) run $(if $(CAPTURES),--captures $(CAPTURES)) $(if $(SEED),--seed $(SEED)) \
-	  $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(INSPECTORS),--inspectors $(INSPECTORS))
+	exec $(SIDELINE) run $(foreach option,CAPTURES SEED SCENARIO INSPECTORS RATE FAULTS,$(if $($(option)),--$(call lower,$(option)) $($(option))))
 
 .PHONY: up
 up: $(INSTALLED)  ## Start Kafka, Redis, Triton and the workers: INSPECTORS=2

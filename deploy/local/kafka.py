@@ -112,7 +112,7 @@ def program(folder: RunFolder, libs: Path, *, port: int, controller_port: int, e
         _run(command, environ, within_s=_FORMAT_WITHIN_S, what="format Kafka's storage")
     return Program(
         name="kafka",
-        command=("java", "-Xms64m", "-Xmx256m", "-XX:+UseG1GC", *_QUIET, "-cp", classpath, "kafka.Kafka", str(config)),
+        command=("java", *_SMALL, *_QUIET, "-cp", classpath, "kafka.Kafka", str(config)),
         env=dict(environ),
         cwd=str(home),
         ports={"kafka": port, "kafka-controller": controller_port},
@@ -121,6 +121,9 @@ def program(folder: RunFolder, libs: Path, *, port: int, controller_port: int, e
     )
 
 
+# One broker beside everything else on a small machine: without the second compiler its start takes 2.4 s of CPU time
+# instead of 3.8, and it is still far faster than the line.
+_SMALL: Final = ("-Xms64m", "-Xmx256m", "-XX:+UseG1GC", "-XX:TieredStopAtLevel=1")
 _QUIET: Final = (
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
