@@ -123,8 +123,9 @@ def code_patches(grey: Grey) -> list[Patch]:
     patterned = (filled >= _FILLED) & ((coherence >= _COHERENCE) | (xx + yy >= _DENSE))
     if not patterned.any():
         return []
-    # A window is named by its middle cell: grow back to what the windows cover.
-    covered = cv2.dilate(patterned.astype(np.uint8), np.ones((_WINDOW, _WINDOW), np.uint8))
+    # A window is named by its middle cell: grow back to what the windows cover, and a cell further, which joins the two
+    # halves of a code across its middle bars.
+    covered = cv2.dilate(patterned.astype(np.uint8), np.ones((_WINDOW + 2, _WINDOW + 2), np.uint8))
     count, labels = cv2.connectedComponents(covered)
     sums = np.bincount(labels.ravel(), weights=strength.ravel(), minlength=count)
     strongest = [label for label in np.argsort(-sums) if label != 0][:_PATCHES]
