@@ -86,6 +86,7 @@ class GalleryStore:
 
     def __init__(self, url: str, *, timeout_s: float = 2.0) -> None:
         """Connect on first use; `timeout_s` bounds each exchange with Redis."""
+        self._timeout_s = timeout_s
         # Any: the client's types cover both protocols and both decodings at once, ours is protocol 2 and bytes.
         self._redis: Any = redis.asyncio.Redis.from_url(
             url,
@@ -158,13 +159,14 @@ class GalleryStore:
             yield tuple(change for key, raw in fields if (change := _reference(key, raw)) is not None)
 
     async def news(self, position: Position, model_version: str, *, wait_s: float) -> News:
-        """Wait for changes after a position, at most `wait_s`, and return their newest state.
+        """Wait for changes after a position, at most `wait_s` or half the time limit, and return their newest state.
 
         Events are only believed if the one at `position` is still there: then none after it can have been trimmed, and
         the store has not lost its last writes in a crash.
         """
         with _as_faults():
-            read = await self._redis.xread({_FEED: position.event}, count=BATCH, block=max(1, round(wait_s * 1000)))
+            block_ms = max(1, round(1000 * min(wait_s, self._timeout_s / 2)))
+            read = await self._redis.xread({_FEED: position.event}, count=BATCH, block=block_ms)
             async with self._redis.pipeline(transaction=True) as both:
                 both.get(_EPOCH).xrange(_FEED, min=position.event, max=position.event)
                 epoch, here = await both.execute()
