@@ -21,7 +21,8 @@ local SWEEP = 16 -- expired stops closed per call: bounds what one capture can c
 
 -- The normalised histogram (design: a fast scale, a slow shape). budget/model.py states the same numbers.
 local MEMORY = 3000 -- captures over which location and scale are averaged
-local SETTLING = 64 -- first captures whose deviations are not clipped: the scale is not known yet
+local SETTLING = 64 -- first captures, of which only median and spread are taken
+local SPREAD_PPM = 1182931 -- mean absolute over median absolute deviation, of a normal distribution
 local CLIP = 4 -- deviations count at most this many scales: outliers cannot drag the scale
 local SCALE_MIN = 1000
 local BINS = 512
@@ -309,18 +310,40 @@ local function nudge(distance, captures) -- one step of a running mean, rounded 
   return math.floor((2 * distance + captures) / (2 * captures))
 end
 
-local function track(state, score)
-  local over = math.min(MEMORY, state.captures + 1)
-  if state.captures == 0 then
-    state.location = score
-  else
-    local deviation = score - state.location
-    if state.captures >= SETTLING then
-      deviation = math.max(-CLIP * state.scale, math.min(CLIP * state.scale, deviation))
-    end
-    state.location = state.location + nudge(deviation, over)
-    state.scale = math.max(SCALE_MIN, state.scale + nudge(math.abs(deviation) - state.scale, over))
+local function middle(list)
+  table.sort(list)
+  return list[math.floor(#list / 2) + 1]
+end
+
+-- The first captures wait until there are enough of them: location and scale start at their median and median
+-- deviation, so that an outlier among the first cannot drag them either.
+local function gather(state, scores, score)
+  local names = {}
+  for i = 1, state.captures do
+    names[i] = "first" .. digits(i - 1)
   end
+  state.captures = state.captures + 1
+  if state.captures < SETTLING then
+    write("HSET", expect(scores, "hash"), "first" .. digits(state.captures - 1), digits(score))
+    return
+  end
+  local first, list, deviations = load(scores, names), {score}, {}
+  for i = 1, #names do
+    list[i + 1] = first[names[i]]
+  end
+  state.location = middle(list)
+  for i = 1, #list do
+    deviations[i] = math.abs(list[i] - state.location)
+  end
+  state.scale = math.max(SCALE_MIN, math.floor(middle(deviations) * SPREAD_PPM / 1000000))
+  write("HDEL", scores, unpack(names))
+end
+
+local function track(state, score)
+  local deviation = math.max(-CLIP * state.scale, math.min(CLIP * state.scale, score - state.location))
+  local over = math.min(MEMORY, state.captures + 1)
+  state.location = state.location + nudge(deviation, over)
+  state.scale = math.max(SCALE_MIN, state.scale + nudge(math.abs(deviation) - state.scale, over))
   state.captures = state.captures + 1
 end
 
@@ -328,11 +351,13 @@ end
 -- and written per capture, all of them once per move.
 local function learn(state, scores, score, purse, config)
   local fresh = nil
-  if state.captures >= SETTLING then
+  if state.captures < SETTLING then
+    gather(state, scores, score)
+  else
     fresh = digits(bin_of(state, score))
     state.total = state.total + state.weight
+    track(state, score)
   end
-  track(state, score)
   state.since = state.since + 1
 
   if state.since < EVERY then
@@ -512,9 +537,6 @@ local function decide()
     if divert ~= "none" then
       budget.diverts = budget.diverts - TOKEN
       bump(divert .. "_diverts")
-    end
-    if action == "pass" then
-      bump("passed")
     end
     if withheld then
       bump("withheld")

@@ -7,6 +7,7 @@ benchmarks of the threshold run this one alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from statistics import median_high
 from typing import Final, Literal
 
 from budget.config import HOUR_MS, BudgetConfig
@@ -19,6 +20,7 @@ from schemas.words import MICRO, Outcome, Verdict
 SWEEP: Final = 16
 MEMORY: Final = 3_000
 SETTLING: Final = 64
+SPREAD_PPM: Final = 1_182_931
 CLIP: Final = 4
 EVERY: Final = 25
 FIRST_MOVE: Final = 1_000
@@ -41,6 +43,7 @@ class Threshold:
     since: int = 0
     moves: int = 0
     bins: list[int] = field(default_factory=lambda: [0] * BINS)
+    first: list[int] = field(default_factory=list)
 
     @classmethod
     def warm(cls, start: WarmStart, *, balance: int, config: BudgetConfig) -> Threshold:
@@ -53,10 +56,12 @@ class Threshold:
 
     def learn(self, score: int, *, balance: int, config: BudgetConfig) -> None:
         """Let a score in, and move every 25th time."""
-        if self.captures >= SETTLING:
+        if self.captures < SETTLING:
+            self._gather(score)
+        else:
             place = (score - self.location) * BINS_PER_SCALE // self.scale + BIN_OF_LOCATION
             self.bins[min(max(place, 0), BINS - 1)] += self.weight
-        self._track(score)
+            self._track(score)
         self.since += 1
         if self.since == EVERY:
             self.since = 0
@@ -67,14 +72,18 @@ class Threshold:
             if self.captures >= FIRST_MOVE:
                 self._move(balance, config)
 
+    def _gather(self, score: int) -> None:
+        """Wait for the first captures, then take their median and the median of their deviations."""
+        self.first.append(score)
+        self.captures += 1
+        if self.captures == SETTLING:
+            self.location = median_high(self.first)
+            spread = median_high([abs(known - self.location) for known in self.first])
+            self.scale = max(SCALE_MIN, spread * SPREAD_PPM // MICRO)
+
     def _track(self, score: int) -> None:
         self.captures += 1
-        if self.captures == 1:
-            self.location = score
-            return
-        deviation = score - self.location
-        if self.captures > SETTLING:
-            deviation = min(max(deviation, -CLIP * self.scale), CLIP * self.scale)
+        deviation = min(max(score - self.location, -CLIP * self.scale), CLIP * self.scale)
         over = min(MEMORY, self.captures)
         self.location += _nearest(deviation, over)
         self.scale = max(SCALE_MIN, self.scale + _nearest(abs(deviation) - self.scale, over))

@@ -132,7 +132,6 @@ class BudgetState:
     thresholds: dict[str, ThresholdState] = field(default_factory=dict)
     open_stops: int = 0  # diverts of every kind that wait for their first verdict
 
-    passed: int = 0
     undetermined: int = 0
     late: int = 0  # of the undetermined
     rejected: int = 0
@@ -164,6 +163,11 @@ class BudgetState:
     def decided(self) -> int:
         """Captures decided from a score: as many as there are sequence numbers."""
         return self.seq
+
+    @property
+    def passed(self) -> int:
+        """Captures decided to go on, audited ones among them."""
+        return self.seq - self.damage_diverts - self.identity_diverts
 
     @property
     def false_alarms(self) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from schemas.words import MICRO
 
 # The same numbers as in decision.lua, which says why.
 BINS: Final = 512
@@ -51,3 +54,33 @@ def warm_start(negative_scores: Sequence[int], *, prior_captures: int = PRIOR_CA
         counts[max(0, min(BINS - 1, position))] += 1
     masses = tuple(found * WEIGHT * captures // count for found in counts)
     return WarmStart(captures=captures, location=location, scale=scale, masses=masses)
+
+
+def certified_threshold(negative_scores: Sequence[int], *, fpr_ppm: int, confidence_ppm: int = 950_000) -> int:
+    """Return the lowest threshold that keeps the false-positive rate at or below `fpr_ppm` with the given confidence.
+
+    For a configuration's `start_threshold`: an order statistic of vetted negatives, valid for any score distribution
+    (Tong, Feng, Li: Neyman-Pearson classification algorithms and NP receiver operating characteristics, 2018).
+
+    Raises:
+        ValueError: there are too few negatives to certify that, naming how many it needs.
+    """
+    scores = sorted(negative_scores)
+    count, rate = len(scores), fpr_ppm / MICRO
+    doubt = 1 - confidence_ppm / MICRO
+    violation, above = 0.0, -1  # the chance that more than `rate` of all negatives lie above the order statistic
+    while above < count - 1:
+        more = math.exp(
+            math.lgamma(count + 1)
+            - math.lgamma(above + 2)
+            - math.lgamma(count - above)
+            + (above + 1) * math.log(rate)
+            + (count - above - 1) * math.log1p(-rate)
+        )
+        if violation + more > doubt:
+            break
+        violation, above = violation + more, above + 1
+    if above < 0:
+        need = math.ceil(math.log(doubt) / math.log1p(-rate))
+        raise ValueError(f"{count} negatives cannot certify {fpr_ppm} ppm at {confidence_ppm} ppm: it needs {need}")
+    return scores[count - 1 - above] + 1

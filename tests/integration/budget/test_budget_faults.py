@@ -177,13 +177,17 @@ class TestDamaged:
             await trial.store.decide(request)
         assert before == await everything(trial, key)
 
-    @pytest.mark.parametrize("field", ["seq", "balance", "pending", "diverts"])
     @pytest.mark.parametrize("value", ["1e400", "nan", "12.5", "many", "9007199254740992"])
-    async def test_a_number_that_is_no_integer_stops_the_call(self, server: Server, field: str, value: str) -> None:
+    async def test_a_number_that_is_no_integer_stops_the_call(self, server: Server, value: str) -> None:
         """Arithmetic on it would be silent nonsense."""
-        await server.trial.redis.hset(server.trial.keys.key("budget"), field, value)
-        with pytest.raises(Fatal, match=f"{field} holds"):
-            await server.trial.decide()
+        key = server.trial.keys.key("budget")
+        for field in ("seq", "balance", "pending", "diverts"):
+            right = await server.trial.redis.hget(key, field)
+            await server.trial.redis.hset(key, field, value)
+            with pytest.raises(Fatal, match=f"{field} holds"):
+                await server.trial.decide()
+            await server.trial.redis.hset(key, field, right)
+        assert (await server.trial.decide()).created
 
     async def test_a_lost_budget_is_not_a_fresh_one(self, server: Server) -> None:
         """Nor a lost configuration one of zeros."""

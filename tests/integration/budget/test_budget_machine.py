@@ -29,7 +29,7 @@ from schemas.faults import Poison, Reason
 from schemas.messages import Decision, Disposition, Sidelined
 from schemas.words import MICRO, Divert, Outcome, Verdict
 
-EXAMPLES = int(os.environ.get("BUDGET_EXAMPLES", "50"))
+EXAMPLES = int(os.environ.get("BUDGET_EXAMPLES", "30"))
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STEP_MS = 100_000  # the clock moves in such steps, and every time limit ends half a step later: no call meets an edge
 START = BudgetConfig(

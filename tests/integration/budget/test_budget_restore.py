@@ -138,7 +138,7 @@ class TestRestore:
         assert 3 == (await world.restore()).config_version
         assert 3 == decode(Decision, (await world.site.decide()).decision).config_version
 
-    @pytest.mark.parametrize("seed", [1, 2, 3])
+    @pytest.mark.parametrize("seed", [1, 2])
     async def test_the_promises_hold_over_the_seam(self, world: World, seed: int) -> None:
         """In every window, also where the store died with decisions that never reached the topic."""
         await world.run(40, seed=seed, publish=0.8)

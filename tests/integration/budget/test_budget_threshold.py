@@ -33,7 +33,7 @@ class TestThreshold:
         """From the first capture through a jump, outliers and a change of scale."""
         rng = random.Random(3)
         scores = [round(rng.gauss(-4e6, 1e6)) for _ in range(CAPTURES)]
-        scores[500:520] = [10**9] * 20
+        scores[0], scores[500:520] = 10**9, [10**9] * 20
         scores[1_400:] = [round(2.5 * score + 3e6) for score in scores[1_400:]]
         model = Threshold(site.config.start_threshold)
         await follow(site, model, scores)
@@ -52,7 +52,7 @@ class TestThreshold:
     async def test_each_fusion_version_has_a_threshold_of_its_own(self, site: Trial) -> None:
         """Scores of two versions are not comparable."""
         for version, score in (("v1", -4_000_000), ("v2", 4_000_000)):
-            for _ in range(30):
+            for _ in range(64):
                 await site.decide(score, fusion_version=version, decide_by_ms=site.now_ms() + 60_000)
         thresholds = (await site.store.state(site.name)).thresholds
         assert (-4_000_000, 4_000_000) == (thresholds["v1"].location, thresholds["v2"].location)
