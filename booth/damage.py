@@ -42,14 +42,14 @@ _SURFACE: Final = (DamageKind.PENETRATION, DamageKind.DEFORMATION, DamageKind.SU
 
 
 def choose(packaging: Packaging, rng: np.random.Generator) -> tuple[tuple[DamageKind, ...], Severity]:
-    """Draw one kind, seldom two, that this packaging can suffer; four in ten are minor."""
+    """Draw one kind, seldom two, that this packaging can suffer; a third are minor."""
     possible = [kind for kind in WOUNDS if _can(packaging, kind)]
     weights = np.array([_WEIGHTS[kind] for kind in possible])
     first = possible[int(rng.choice(len(possible), p=weights / weights.sum()))]
     kinds = {first}
     if rng.random() < 0.18:
         kinds.add(_SURFACE[int(rng.integers(len(_SURFACE)))])
-    severity = Severity.MINOR if rng.random() < 0.4 else Severity.MAJOR
+    severity = Severity.MINOR if rng.random() < 0.35 else Severity.MAJOR
     return tuple(kind for kind in WOUNDS if kind in kinds), severity
 
 

@@ -71,7 +71,7 @@ def break_up(unit: Unit, rng: np.random.Generator, *, major: bool) -> Unit:
 def spill(unit: Unit, rng: np.random.Generator, *, major: bool) -> Unit:
     """Leave a puddle or powder beside the unit, partly below it."""
     length, depth, _ = unit.spec.size_cm
-    reach = rng.uniform(3.4, 5.2) if major else rng.uniform(1.8, 2.6)
+    reach = rng.uniform(3.6, 5.2) if major else rng.uniform(2.3, 3.0)
     along = float(rng.uniform(-0.42, 0.42))
     side = int(rng.choice(3, p=(0.6, 0.2, 0.2)))
     x, y = [
@@ -94,7 +94,7 @@ def spill(unit: Unit, rng: np.random.Generator, *, major: bool) -> Unit:
         relief = cover * np.float32(0.12) * (1 + 0.6 * speck)
         gloss = 0.0
     else:
-        cover = np.clip(field / 0.18, 0, 1) * np.float32(rng.uniform(0.5, 0.85))
+        cover = np.clip(field / 0.18, 0, 1) * np.float32(rng.uniform(0.65, 0.92))
         relief = np.clip(field / 0.6, 0, 1) * np.float32(0.1) + wobble * np.float32(0.02)
         gloss = 0.3
     paint = np.dstack([np.broadcast_to(colour, (square, square, 3)), (cover * 255).astype(np.uint8)])

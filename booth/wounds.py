@@ -24,7 +24,7 @@ _CONTENTS: Final = ((210, 214, 216), (120, 150, 180), (60, 60, 66), (150, 170, 1
 def penetrate(unit: Unit, rng: np.random.Generator, *, major: bool) -> Unit:
     """Tear a hole: a dark inside, a torn paper rim, the board around it pressed in."""
     name, panel = _pick(unit, rng)
-    radius = rng.uniform(1.7, 3.0) if major else rng.uniform(0.7, 1.2)
+    radius = rng.uniform(1.8, 3.0) if major else rng.uniform(0.9, 1.4)
     away, centre = _distance(panel, rng, radius, stretch=rng.uniform(1.0, 2.0))
     height, width = away.shape
     rough = grain_patch(rng, height, width, finest=4)
@@ -49,8 +49,8 @@ def deform(unit: Unit, rng: np.random.Generator, *, major: bool) -> Unit:
     if unit.spec.packaging is not Packaging.MAILER and rng.random() < 0.5:
         return _crush_corner(unit, rng, major=major)
     name, panel = _pick(unit, rng)
-    radius = rng.uniform(3.0, 4.6) if major else rng.uniform(1.9, 2.7)
-    depth = radius * (rng.uniform(0.42, 0.58) if major else rng.uniform(0.34, 0.44))
+    radius = rng.uniform(3.4, 5.0) if major else rng.uniform(2.3, 3.1)
+    depth = radius * (rng.uniform(0.48, 0.64) if major else rng.uniform(0.4, 0.5))
     away, centre = _distance(panel, rng, radius * 0.7, stretch=rng.uniform(1.0, 1.7))
     height, width = away.shape
     kernel = np.maximum(1 - (away / np.float32(radius)) ** 2, 0) ** 2
@@ -74,7 +74,7 @@ def _crush_corner(unit: Unit, rng: np.random.Generator, *, major: bool) -> Unit:
     length, depth, height = unit.spec.size_cm
     left = bool(rng.random() < 0.5)
     corner = np.array([-length / 2 if left else length / 2, -depth / 2, height])
-    size = rng.uniform(1.7, 2.5) if major else rng.uniform(0.8, 1.2)
+    size = rng.uniform(2.0, 2.9) if major else rng.uniform(1.1, 1.5)
     push = np.array([size if left else -size, size * rng.uniform(0.5, 1.0), -size * rng.uniform(0.4, 0.9)])
     radius = size * rng.uniform(2.4, 3.0)
     around = corner + radius * 0.6 * np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, -1]], np.float64)
@@ -85,7 +85,7 @@ def _crush_corner(unit: Unit, rng: np.random.Generator, *, major: bool) -> Unit:
 def scuff(unit: Unit, rng: np.random.Generator, *, major: bool) -> Unit:
     """Scratch, rub or soil a face without breaking it."""
     name, panel = _pick(unit, rng)
-    radius = rng.uniform(3.0, 4.5) if major else rng.uniform(1.5, 2.2)
+    radius = rng.uniform(3.4, 4.8) if major else rng.uniform(2.0, 2.8)
     away, centre = _distance(panel, rng, radius * 0.8, stretch=rng.uniform(1.2, 2.2))
     height, width = away.shape
     paint, relief = _open(panel)
@@ -109,21 +109,21 @@ def scuff(unit: Unit, rng: np.random.Generator, *, major: bool) -> Unit:
                 [np.round(path * 8).astype(np.int32)],
                 isClosed=False,
                 color=255,
-                thickness=int(rng.integers(1, 4)),
+                thickness=int(rng.integers(2, 5)),
                 lineType=cv2.LINE_AA,
                 shift=3,
             )
             heading += rng.normal(0, 0.12)
         cover = lines.astype(np.float32) / 255
-        paint = _mix(paint, np.full_like(paint, 226.0), cover * np.float32(0.85))
+        paint = _mix(paint, np.full_like(paint, 226.0), cover * np.float32(0.92))
         relief = relief - 0.05 * cv2.GaussianBlur(cover, (0, 0), 1.0)
     elif kind == 1:  # rubbed off print
         rub = _step(near * 1.7 + grain_patch(rng, height, width, finest=2) * np.float32(0.42) - np.float32(0.85), 0.2)
-        paint = _mix(paint, np.full_like(paint, 222.0), rub * np.float32(0.8 if major else 0.7))
+        paint = _mix(paint, np.full_like(paint, 222.0), rub * np.float32(0.9 if major else 0.8))
     else:  # dirt or an oily stain
         dirt = _step(near * 1.5 + grain_patch(rng, height, width, finest=8) * np.float32(0.4) - np.float32(0.55), 0.35)
         soil = np.array(((38, 52, 66), (30, 34, 38), (44, 70, 96))[int(rng.integers(3))], np.float32)
-        paint = _mix(paint, soil + paint * np.float32(0.18), dirt * np.float32(0.8 if major else 0.66))
+        paint = _mix(paint, soil + paint * np.float32(0.18), dirt * np.float32(0.88 if major else 0.78))
     return unit.with_side(name, _close(panel, paint, relief)).adding(marks=(_mark(panel, centre, radius * 0.85),))
 
 

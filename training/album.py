@@ -57,6 +57,7 @@ class Album:
     major: NDArray[np.bool_]  # bool[N]
     cells: NDArray[np.float32]  # float32[N, 10, 10]: share of each cell inside a damage box
     product: NDArray[np.int32]  # int32[N]: number in its world
+    shot: NDArray[np.int32]  # int32[N]: views of one capture, or of one reference, have the same number
     reference: NDArray[np.bool_]  # bool[N]: a pristine reference rather than a capture
 
     def __len__(self) -> int:
@@ -113,22 +114,25 @@ def _calm() -> None:
 
 def _render(order: Order, is_reference: bool, places: range) -> Album:
     world = order.world()
-    rows: list[tuple[NDArray[np.uint8], Truth | None, Exposure, int]] = []
+    rows: list[tuple[NDArray[np.uint8], Truth | None, Exposure, int, int]] = []
     for place in places:
         if is_reference:
             number, copy = divmod(place, REFERENCES_PER_PRODUCT)
-            rows += [(seen(view.jpeg), None, Exposure(view, ()), number) for view in world.reference(number, copy)]
+            rows += [
+                (seen(view.jpeg), None, Exposure(view, ()), number, place) for view in world.reference(number, copy)
+            ]
         else:
             number, truth, exposures = world.expose(place)
-            rows += [(seen(exposure.picture.jpeg), truth, exposure, number) for exposure in exposures]
-    hurt = [truth if truth is not None and exposure.boxes else None for _, truth, exposure, _ in rows]
+            rows += [(seen(exposure.picture.jpeg), truth, exposure, number, place) for exposure in exposures]
+    hurt = [truth if truth is not None and exposure.boxes else None for _, truth, exposure, *_ in rows]
     return Album(
         pixels=np.stack([pixels for pixels, *_ in rows]),
         damaged=np.array([truth is not None for truth in hurt]),
         kinds=np.array([[truth is not None and kind in truth.kinds for kind in KINDS] for truth in hurt]),
         major=np.array([truth is not None and truth.severity is Severity.MAJOR for truth in hurt]),
-        cells=np.stack([coverage(exposure.boxes) for _, _, exposure, _ in rows]),
-        product=np.array([number for *_, number in rows], np.int32),
+        cells=np.stack([coverage(exposure.boxes) for _, _, exposure, *_ in rows]),
+        product=np.array([number for *_, number, _ in rows], np.int32),
+        shot=np.array([place for *_, place in rows], np.int32),
         reference=np.full(len(rows), is_reference),
     )
 

@@ -1,4 +1,8 @@
-"""The two networks, small enough for one thread of a laptop: uint8 NHWC in, normalisation inside."""
+"""The two networks, small enough for one thread of a laptop: uint8 NHWC in, normalisation inside.
+
+They learn together on one trunk, because most of what a picture shows is the same for both; each is served with its own
+copy of it, so that one can be replaced without the other.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +26,20 @@ def _conv(before: int, after: int, *, stride: int = 1, groups: int = 1) -> Netwo
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions added to their input; `light` makes the second depthwise-separable."""
+    """Two convolutions added to their input: 3x3 and 3x3, or `light`: depthwise 3x3 and 1x1."""
 
     def __init__(self, width: int, *, light: bool = False) -> None:
         super().__init__()
-        first: Network = _conv(width, width, groups=width if light else 1)
-        second: Network = nn.Sequential(
-            nn.Conv2d(width, width, 1 if light else 3, padding=0 if light else 1, bias=False), nn.BatchNorm2d(width)
+        size = 1 if light else 3
+        self.body = nn.Sequential(
+            _conv(width, width, groups=width if light else 1),
+            nn.Conv2d(width, width, size, padding=size // 2, bias=False),
+            nn.BatchNorm2d(width),
         )
-        self.body = nn.Sequential(first, second)
         self.after = nn.ReLU(inplace=True)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Float[B, C, H, W] to the same shape."""
+        """float[B, C, H, W] to the same shape."""
         return self.after(features + self.body(features))
 
 
@@ -62,62 +67,76 @@ class Trunk(nn.Module):
         return fine, self.coarse(fine)
 
 
-class Classifier(nn.Module):
-    """Trunk, then one head per question. Damage is what the hottest cells and the whole view say together."""
-
-    outputs = ("DAMAGE", "KINDS", "SEVERITY", "HEAT")
+class ClassifierHead(nn.Module):
+    """One answer per question. Damage is what the hottest cells and the whole view say together."""
 
     def __init__(self) -> None:
         super().__init__()
-        width = WIDTHS[-1]
-        self.trunk = Trunk()
-        self.heat = nn.Conv2d(width, 1, 1)
-        self.shared = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * width, 64), nn.ReLU(inplace=True))
+        self.heat = nn.Conv2d(WIDTHS[-1], 1, 1)
+        self.shared = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * WIDTHS[-1], 64), nn.ReLU(inplace=True))
         self.damage = nn.Linear(64 + 2, 1)
         self.kinds = nn.Linear(64, KINDS)
         self.severity = nn.Linear(64, 1)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """uint8[B, 160, 160, 3] to logits float32[B, 1], [B, 7], [B, 1] and [B, 10, 10]."""
-        _, cells = self.trunk(images)
-        heat = self.heat(cells)[:, 0].float()
+    def forward(self, _: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features to logits float32[B, 1], [B, 7], [B, 1] and [B, 10, 10]."""
+        heat = self.heat(coarse)[:, 0].float()
         spread = heat.flatten(1)
         hottest = torch.stack([spread.amax(1), spread.topk(5, dim=1).values.mean(1)], dim=1)
-        pooled = self.shared(torch.cat([cells.amax((2, 3)), cells.mean((2, 3))], dim=1)).float()
+        pooled = self.shared(torch.cat([coarse.amax((2, 3)), coarse.mean((2, 3))], dim=1)).float()
         damage = self.damage(torch.cat([pooled, hottest], dim=1))
         return damage.float(), self.kinds(pooled).float(), self.severity(pooled).float(), heat
 
 
-class Embedder(nn.Module):
-    """Trunk, then a vector for the view and one for each of its cells, all of unit length."""
-
-    outputs = ("EMBEDDING", "PATCHES")
+class EmbeddingHead(nn.Module):
+    """A vector for the view and one for each of its cells, all of unit length."""
 
     def __init__(self) -> None:
         super().__init__()
         third, fourth = WIDTHS[2:]
-        self.trunk = Trunk()
         self.vector = nn.Linear(2 * fourth, VECTOR)
         self.patch = nn.Conv2d(third + fourth, PATCH, 1)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8[B, 160, 160, 3] to float32[B, 128] and float32[B, 100, 64]."""
-        fine, cells = self.trunk(images)
-        vector = self.vector(torch.cat([cells.amax((2, 3)), cells.mean((2, 3))], dim=1)).float()
-        both = torch.cat([nn.functional.avg_pool2d(fine, 2), cells], dim=1)
+    def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """Features to float32[B, 128] and float32[B, 100, 64]."""
+        vector = self.vector(torch.cat([coarse.amax((2, 3)), coarse.mean((2, 3))], dim=1)).float()
+        both = torch.cat([nn.functional.avg_pool2d(fine, 2), coarse], dim=1)
         patches = self.patch(both).float().flatten(2).transpose(1, 2)
         return _unit(vector), _unit(patches)
 
 
-class Yardsticks(nn.Module):
-    """The scales between cosines and logits: learned beside the network, thrown away afterwards."""
+class Served(nn.Module):
+    """A trunk with one head, as exported."""
+
+    def __init__(self, trunk: Network, head: Network) -> None:
+        super().__init__()
+        self.trunk, self.head = trunk, head
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """uint8[B, 160, 160, 3] to the head's answers."""
+        answers: tuple[Tensor, ...] = self.head(*self.trunk(images))
+        return answers
+
+
+class Pair(nn.Module):
+    """Both networks while they learn, with the scales between cosines and logits, which are thrown away afterwards."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.vector = nn.Parameter(torch.tensor(12.0))
-        self.patch = nn.Parameter(torch.tensor(20.0))
-        self.cell = nn.Parameter(torch.tensor([10.0, 0.3]))
-        self.unit = nn.Parameter(torch.tensor([8.0, 0.4]))
+        self.trunk, self.classifier, self.embedding = Trunk(), ClassifierHead(), EmbeddingHead()
+        self.vector_scale = nn.Parameter(torch.tensor(12.0))
+        self.patch_scale = nn.Parameter(torch.tensor(20.0))
+        self.cell_line = nn.Parameter(torch.tensor([10.0, 0.3]))  # slope, and the distance where a cell looks damaged
+        self.unit_line = nn.Parameter(torch.tensor([8.0, 0.4]))  # the same for a whole view
+
+    def forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, Tensor]]:
+        """Return the answers of both heads."""
+        features = self.trunk(images)
+        return self.classifier(*features), self.embedding(*features)
+
+    def served(self) -> tuple[Served, Served]:
+        """Return the classifier and the embedding as they are exported."""
+        return Served(self.trunk, self.classifier).eval(), Served(self.trunk, self.embedding).eval()
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -1,0 +1,111 @@
+"""From a trial to `fusion.json`: rows as the inspector would record them, fitted by `evidence.fit`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from booth.draws import Domain, draws
+from evidence.assemble import assemble
+from evidence.calibration import Calibration
+from evidence.fit import FitRow, fit
+from evidence.fusion import fuse
+from evidence.identity import IdentityLimits, ImageCandidate, ScanClaim, identify
+from evidence.limits import fit_limits
+from schemas.messages import Identity
+from training.measure import Case, Trial
+from training.scores import auroc, recall_at
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The names under which a calibration and the models it belongs to are recorded."""
+
+    fusion: str
+    classifier: str
+    embedding: str
+
+
+def calibrate(trial: Trial, versions: Versions, *, seed: int) -> Calibration:
+    """Measure the limits of identification, then fit every pattern.
+
+    Each capture counts with a right scan and, where its looks suffice, without one.
+
+    Raises:
+        Fatal: too few captures.
+    """
+    limits = fit_limits(np.stack([case.likeness for case in trial.cases]), [case.product for case in trial.cases])
+    rows = []
+    for index, case in enumerate(trial.cases):
+        other = int(draws(Domain.TRAINING, seed, index).integers(1, len(trial.gallery)))
+        stranger = trial.discrepancy(case, (case.product + other) % len(trial.gallery)).micro
+        own = trial.discrepancy(case, case.product)
+        for scanned in (True, False):
+            identity = identified(case, limits, scanned=scanned)
+            right = identity.product_id == str(case.product) and not identity.conflict
+            evidence = assemble(case.classifier, own if right else None, identity)
+            rows.append(
+                FitRow(
+                    damaged=case.damaged,
+                    classifier=evidence.classifier,
+                    pattern=evidence.pattern,
+                    confidence_ppm=identity.confidence_ppm,
+                    discrepancy=evidence.discrepancy,
+                    other=None if evidence.discrepancy is None else stranger,
+                )
+            )
+    return fit(
+        rows,
+        version=versions.fusion,
+        classifier=versions.classifier,
+        embedding=versions.embedding,
+        limits=limits,
+    )
+
+
+def fused_figures(trial: Trial, calibration: Calibration) -> dict[str, float]:
+    """Return how well the fused score finds damage, with right scans and by looks alone, and what looks identify."""
+    damaged = np.array([case.damaged for case in trial.cases])
+    found = {}
+    for name, scanned in (("by_code", True), ("by_image", False)):
+        scores, identities = [], []
+        for case in trial.cases:
+            identity = identified(case, calibration.limits, scanned=scanned)
+            compared = None
+            if identity.product_id is not None and not identity.conflict:
+                compared = trial.discrepancy(case, int(identity.product_id))
+            scores.append(float(fuse(assemble(case.classifier, compared, identity), identity, calibration)))
+            identities.append(identity)
+        found[f"fused_auroc_{name}"] = auroc(scores, damaged)
+        found[f"fused_recall_at_1_percent_fpr_{name}"] = recall_at(scores, damaged, 0.01)
+        if not scanned:
+            named = [(i.product_id, str(c.product)) for i, c in zip(identities, trial.cases, strict=True)]
+            accepted = [(product, own) for product, own in named if product is not None]
+            found["identity_by_image_accepted"] = len(accepted) / len(named)
+            found["identity_by_image_wrong"] = sum(p != own for p, own in accepted) / max(1, len(accepted))
+        else:
+            found["identity_false_conflicts"] = float(np.mean([each.conflict for each in identities]))
+    return found
+
+
+def identified(case: Case, limits: IdentityLimits, *, scanned: bool) -> Identity:
+    """Identify a capture with a right scan, or by its looks alone."""
+    return identify(
+        scan=ScanClaim(str(case.product), str(case.product), 0) if scanned else None,
+        codes=[],
+        candidates=[
+            ImageCandidate(str(number), float(cosine), float(patch))
+            for number, (cosine, patch) in enumerate(zip(case.cosines, case.likeness, strict=True))
+        ],
+        expected=[],
+        limits=limits,
+    )
+
+
+def save(calibration: Calibration, repository: Path) -> Path:
+    """Write the calibration beside the models; Triton takes folders for models, not files."""
+    path = repository / "fusion.json"
+    calibration.save(path)
+    return path

@@ -1,0 +1,90 @@
+"""What the networks are asked while they learn, in the form in which the line will ask it.
+
+The classifier: damage, kinds, severity, place. The embedding (`evidence.identity`, `evidence.discrepancy`): vectors
+find the product (supervised contrastive, Khosla et al. 2020, arXiv 2004.11362), the patches' chamfer similarity ranks
+products, and a damaged cell has no like among the references of its own product while an intact one has.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import binary_cross_entropy_with_logits as logistic
+from torch.nn.functional import cross_entropy
+
+from evidence.discrepancy import TOP_CELLS
+from training.album import Album
+from training.untyped import Network, Tensor
+
+REFERENCES: Final = 2  # of each product in a batch: these rows first,
+CAPTURES: Final = 3  # then these
+VIEWS: Final = REFERENCES + CAPTURES
+CHOICE: Final = 4  # products that a capture's patches are compared with, its own among them
+INSIDE: Final = 0.6  # a cell covered so far by a damage box shows damage,
+OUTSIDE: Final = 0.05  # one covered less than this shows none; what is between says nothing
+LOOSE: Final = 0.6  # boxes are loose: a cell inside one counts for less than one outside
+
+Rows = NDArray[np.int64]
+
+
+def classifier_loss(answers: tuple[Tensor, ...], album: Album, rows: Rows) -> Tensor:
+    """Add up the four questions; severity is asked of damaged views only."""
+    damage, kinds, severity, heat = answers
+    is_damaged = _floats(album.damaged[rows])
+    is_major = _floats(album.major[rows])
+    how_bad = (logistic(severity[:, 0], is_major, reduction="none") * is_damaged).sum() / is_damaged.sum().clamp_min(1)
+    return (
+        logistic(damage[:, 0], is_damaged)
+        + logistic(kinds, _floats(album.kinds[rows]))
+        + 0.3 * how_bad
+        + 1.5 * _where(heat.flatten(1), album, rows)
+    )
+
+
+def identity_loss(vectors: Tensor, scale: Tensor) -> Tensor:
+    """Pull views of one product together and others apart, in float32[B, 128] of whole families."""
+    count = len(vectors)
+    family = torch.arange(count) // VIEWS
+    itself = torch.eye(count, dtype=torch.bool)
+    same = (family[:, None] == family[None]) & ~itself
+    logits = (vectors @ vectors.T * scale.clamp(1, 30)).masked_fill(itself, -1e4)
+    return -(logits.log_softmax(dim=1) * same).sum() / same.sum()
+
+
+def comparison_loss(patches: Tensor, album: Album, rows: Rows, pair: Network) -> Tensor:
+    """Compare captures with references of some products in the batch: rank these, then find what no reference has."""
+    families = len(rows) // VIEWS
+    by_family = patches.reshape(families, VIEWS, *patches.shape[1:])
+    own = by_family[:, :REFERENCES].flatten(1, 2)  # [F, R * 100, 64]
+    choice = torch.stack([own.roll(-step, 0) for step in range(CHOICE)], dim=1)  # [F, CHOICE, R * 100, 64], own first
+    with torch.autocast("cpu", torch.bfloat16):
+        cosines = torch.einsum("fqcd,fkrd->fqkcr", by_family[:, REFERENCES:], choice).flatten(
+            0, 1
+        )  # [Q, CHOICE, 100, R * 100]
+    forth, back = (
+        cosines.max(dim=3).values.float(),
+        cosines.max(dim=2).values.float(),
+    )  # [Q, CHOICE, 100], [.., R * 100]
+    alike = (forth.mean(2) + back.mean(2)) / 2
+    ranking = cross_entropy(alike * pair.patch_scale.clamp(1, 60), torch.zeros(len(alike), dtype=torch.long))
+    captured = rows.reshape(families, VIEWS)[:, REFERENCES:].reshape(-1)
+    distance = 1 - forth[:, 0]  # [Q, 100]
+    cells = (distance - pair.cell_line[1]) * pair.cell_line[0].clamp(1, 40)
+    stands_out = distance.topk(TOP_CELLS, dim=1).values.mean(1) - distance.median(dim=1).values
+    units = (stands_out - pair.unit_line[1]) * pair.unit_line[0].clamp(1, 40)
+    return ranking + _where(cells, album, captured) + logistic(units, _floats(album.damaged[captured]))
+
+
+def _where(logits: Tensor, album: Album, rows: Rows) -> Tensor:
+    """Ask of each cell, float32[B, 100], whether it shows damage."""
+    covered = _floats(album.cells[rows]).flatten(1)
+    damaged = (covered > INSIDE).float()
+    weight = torch.where(covered > INSIDE, LOOSE, (covered < OUTSIDE).float())
+    return (logistic(logits, damaged, reduction="none") * weight).sum() / weight.sum()
+
+
+def _floats(values: NDArray[np.bool_] | NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))
