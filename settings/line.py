@@ -31,8 +31,8 @@ class Settings(BaseSettings):
     image_roots: Annotated[list[Path], NoDecode] = Field(default_factory=list)
     s3_buckets: Annotated[list[str], NoDecode] = Field(default_factory=list)
     s3_endpoint: str = ""  # empty: the provider's own
-    picture_processes: int = Field(default=1, ge=1, le=64)
-    picture_timeout_s: float = Field(default=5.0, gt=0)
+    picture_processes: int = Field(default=2, ge=1, le=64)  # one hanging picture must not hold up the others
+    picture_timeout_s: float = Field(default=2.5, gt=0)  # below decide_within_s, else it delays others past theirs
     picture_memory_mib: int = Field(default=1024, ge=256)
 
     # Time limits
