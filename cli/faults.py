@@ -7,7 +7,7 @@ import enum
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cli.checker.charge import Outage
@@ -45,12 +45,12 @@ class Kill:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Disturbances:
-    """What was done to the line: outages that explain undetermined captures, and kills whose takeover is measured."""
+    """What was done to the line so far: outages explain undetermined captures, takeovers are measured after kills."""
 
-    outages: tuple[Outage, ...] = ()
-    kills: tuple[Kill, ...] = ()
+    outages: list[Outage] = field(default_factory=list)
+    kills: list[Kill] = field(default_factory=list)
 
 
 def parse(text: str) -> tuple[Fault, ...]:
@@ -71,30 +71,39 @@ def lasts_s(faults: Sequence[Fault]) -> float:
     return FIRST_AFTER_S + away + RECOVERY_S * len(faults) if faults else 0.0
 
 
-async def disturb(parts: Parts, faults: Sequence[Fault], *, say: Callable[[str], None]) -> Disturbances:
-    """Do the faults in their order and return what was done and when."""
-    outages: list[Outage] = []
-    kills: list[Kill] = []
+async def disturb(parts: Parts, faults: Sequence[Fault], done: Disturbances, *, say: Callable[[str], None]) -> None:
+    """Do the faults in their order and note in `done` what was done and when.
+
+    Cancelled while a part is away, it starts the part again before it gives up.
+    """
     for number, fault in enumerate(faults):
         await asyncio.sleep(FIRST_AFTER_S if number == 0 else RECOVERY_S)
-        began_ms = _now_ms()
         if fault is Fault.INSPECTOR_KILL:
-            say(f"kill -9 {VICTIM}")
-            await asyncio.to_thread(parts.kill, VICTIM, signal.SIGKILL)
-            kills.append(Kill(VICTIM, began_ms))
-            outages.append(Outage(f"{VICTIM} was killed", began_ms, began_ms + round(RECOVERY_S * 1000)))
-            continue
-        names = STOPPED[fault]
-        say(f"stopping {' and '.join(names)} for {AWAY_S:.0f} s")
-        await asyncio.gather(*(asyncio.to_thread(parts.stop, name) for name in names))
-        await asyncio.sleep(AWAY_S)
-        say(f"starting {' and '.join(names)} again")
-        await asyncio.gather(*(asyncio.to_thread(parts.start, name) for name in names))
-        ended_ms = _now_ms() + round(CATCH_UP_S * 1000)
-        outages.append(Outage(f"{names[0]} was stopped", began_ms, ended_ms))
+            await _kill(parts, done, say)
+        else:
+            await _take_away(parts, STOPPED[fault], done, say)
     if faults:
         await asyncio.sleep(RECOVERY_S)
-    return Disturbances(tuple(outages), tuple(kills))
+
+
+async def _kill(parts: Parts, done: Disturbances, say: Callable[[str], None]) -> None:
+    say(f"kill -9 {VICTIM}")
+    at_ms = _now_ms()
+    await asyncio.to_thread(parts.kill, VICTIM, signal.SIGKILL)
+    done.kills.append(Kill(VICTIM, at_ms))
+    done.outages.append(Outage(f"{VICTIM} was killed", at_ms, at_ms + round(RECOVERY_S * 1000)))
+
+
+async def _take_away(parts: Parts, names: Sequence[str], done: Disturbances, say: Callable[[str], None]) -> None:
+    say(f"stopping {' and '.join(names)} for {AWAY_S:.0f} s")
+    began_ms = _now_ms()
+    try:
+        await asyncio.gather(*(asyncio.to_thread(parts.stop, name) for name in names))
+        await asyncio.sleep(AWAY_S)
+    finally:
+        say(f"starting {' and '.join(names)} again")
+        await asyncio.gather(*(asyncio.to_thread(parts.start, name) for name in names))
+        done.outages.append(Outage(f"{names[0]} was stopped", began_ms, _now_ms() + round(CATCH_UP_S * 1000)))
 
 
 def _now_ms() -> int:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cli.here import Line, registered
 from cli.tape import TopicReader
-from schemas.codec import decode, read_dead_letter
+from schemas.codec import decode, read_dead_letter, uuid7_ms
 from schemas.faults import Fatal, Poison
 from schemas.messages import Capture, DeadLetter, Decision, Disposition
 from streams.delivery import Delivery
 from streams.topics import Entity, topic
+
+EARLY_MS: Final = 3_600_000  # a station's clock may be ahead of the broker's by this much
+LATE_MS: Final = 6 * 3_600_000  # how long a capture may have been on its way, or its dead letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +54,38 @@ async def find_decision(line: Line, capture_id: str, site: str | None) -> Decisi
 async def find(line: Line, capture_id: str, site: str | None) -> Found:
     """Find everything about a capture: decision, the event itself, verdicts, a dead letter.
 
+    Its id tells when it was made, so only the topics' records of that time are read, and verdicts from then on.
+
     Raises:
         Fatal: nobody has heard of it.
         Retryable: `redis` or `kafka` is away.
     """
+    try:
+        made_ms = uuid7_ms(capture_id)
+    except ValueError:
+        raise Fatal(
+            f"{capture_id!r} is no capture id: sideline tail decisions lists them at the end of each line"
+        ) from None
     decision = await find_decision(line, capture_id, site)
     for one in [decision.site] if decision is not None else await _sites(line, site):
-        names = [topic(entity, one) for entity in (Entity.CAPTURES, Entity.DISPOSITIONS, Entity.DEAD)]
-        async with TopicReader(line.bootstrap, names) as reader:
-            deliveries = await reader.rest()
-        capture, append_ms = _capture(deliveries, capture_id, names[0])
+        captures, dispositions, dead = (
+            topic(entity, one) for entity in (Entity.CAPTURES, Entity.DISPOSITIONS, Entity.DEAD)
+        )
+        async with TopicReader(line.bootstrap, [captures, dead]) as reader:
+            deliveries = await reader.between(made_ms - EARLY_MS, made_ms + LATE_MS)
+        capture, append_ms = _capture(deliveries, capture_id, captures)
         if decision is None and capture is None:
             continue
+        async with TopicReader(line.bootstrap, [dispositions]) as reader:
+            said = await reader.between(made_ms - EARLY_MS, time.time_ns() // 1_000_000)
         return Found(
             capture_id,
             one,
             decision,
             capture,
             append_ms,
-            _refused(deliveries, capture_id, names[2]),
-            _verdicts(deliveries, capture_id, decision.unit_id if decision else None, names[1]),
+            _refused(deliveries, capture_id, dead),
+            _verdicts(said, capture_id, decision.unit_id if decision else None, dispositions),
         )
     raise Fatal(
         f"no capture {capture_id} is known{f' at site {site}' if site else ''}: sideline tail decisions lists them"

@@ -106,26 +106,28 @@ async def _until_stopped(
 ) -> tuple[bool, Disturbances]:
     """Play, with the faults beside it, until both are done or somebody says stop."""
     stop = asyncio.Event()
+    done = Disturbances()
     playing = asyncio.create_task(
         booth.play(captures=script.captures, rate_per_s=script.rate_per_s, on_sent=on_sent), name="booth"
     )
-    disturbing = asyncio.create_task(disturb(parts, script.faults, say=watch.note), name="faults")
+    disturbing = asyncio.create_task(disturb(parts, script.faults, done, say=watch.note), name="faults")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, stop.set)
     try:
-        both: asyncio.Future[tuple[None, Disturbances]] = asyncio.gather(playing, disturbing)
+        both = asyncio.gather(playing, disturbing)
         either: list[asyncio.Future[Any]] = [both, stopping]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     finally:
         loop.remove_signal_handler(signal.SIGINT)
+        stopping.cancel()
     if not stop.is_set():
-        _, disturbances = both.result()
-        return False, disturbances
+        await both
+        return False, done
     for task in (playing, disturbing):
         task.cancel()
     await asyncio.gather(playing, disturbing, return_exceptions=True)
-    return True, Disturbances()
+    return True, done
 
 
 async def _stocked(line: Line, watch: Watch, reference_ids: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from budget.records import BudgetState
 from cli.checker.charge import Charge
 from cli.checker.check import check
 from cli.checker.findings import Finding, Rule
-from cli.checker.reading import read
+from cli.checker.reading import Reading, read
 from cli.checker.takeover import check_takeover, takeover
 from cli.checker.tokens import Accounts, Terms
 from cli.faults import lasts_s, parse
@@ -37,6 +37,7 @@ RATE_PER_S: Final = 12.0  # what two cores carry with booth, broker, models and 
 DAMAGE_RATE: Final = 0.04
 FLOOD_OFFSET: Final = 6 * MICRO  # raises every score so far that nearly all ask for a stop
 VERDICT_DELAY_S: Final = 2.0
+INTERRUPTED: Final = 130  # exit status, as shells use it
 TAKEOVER_SLACK_S: Final = 3.0  # beyond the session timeout
 _EPOCH_S: Final = 1_735_689_600  # 2025-01-01: keeps the names of sites short
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -116,12 +117,14 @@ def run(
         parts,
         line,
     ):
-        summary = asyncio.run(_session(script, scenario, world, parts, line, console))
+        summary, interrupted = asyncio.run(_session(script, scenario, world, parts, line, console))
         path = write_summary(summary, line.folder.root)
     console.print(render(summary))
     console.print(f"summary: {path}", highlight=False, soft_wrap=True)
     if summary.failures:
         raise typer.Exit(1)
+    if interrupted and captures is not None:
+        raise typer.Exit(INTERRUPTED)
 
 
 def demo_budget(rate_per_s: float) -> BudgetConfig:
@@ -156,18 +159,14 @@ def terms_of(config: BudgetConfig) -> Terms:
 
 async def _session(
     script: Script, scenario: Scenario, world: World, parts: Parts, line: Line, console: Console
-) -> Summary:
+) -> tuple[Summary, bool]:
+    """Play and judge; return the summary and whether somebody ended the playing."""
     watch = Watch(script.site, asked_for=script.captures)
     began = time.monotonic()
     async with watching(watch, line, parts), showing(watch, console):
         played = await play(script, world, parts=parts, line=line, watch=watch)
         watch.phase = "reading the topics back"
-        store = line.store()
-        try:
-            closing = await store.state(script.site)
-        finally:
-            await store.close()
-        reading = read(await read_tape(line.bootstrap, script.site))
+        closing, reading = await _read_back(line, script.site)
     charge = _charge(played, closing, flood=scenario is Scenario.FLOOD)
     findings = check(reading, charge)
     takeovers = []
@@ -177,7 +176,7 @@ async def _session(
         findings += check_takeover(found, limit_ms=limit_ms)
         takeovers.append(Takeover(killed=kill.name, partitions=found.partitions, seconds=found.longest_ms / 1000))
     findings += _sequence_agrees(closing, len(reading.in_sequence()))
-    return summarise(
+    summary = summarise(
         reading,
         charge,
         findings,
@@ -187,6 +186,22 @@ async def _session(
         takeovers=takeovers,
         seconds=time.monotonic() - began,
     )
+    return summary, played.interrupted
+
+
+async def _read_back(line: Line, site: str) -> tuple[BudgetState, Reading]:
+    """Return the topics and the budget of one and the same moment: no verdict settled between the two looks."""
+    store = line.store()
+    try:
+        before = await store.state(site)
+        while True:
+            reading = read(await read_tape(line.bootstrap, site))
+            after = await store.state(site)
+            if after == before:
+                return after, reading
+            before = after
+    finally:
+        await store.close()
 
 
 def _charge(played: Played, closing: BudgetState, *, flood: bool) -> Charge:
@@ -195,7 +210,7 @@ def _charge(played: Played, closing: BudgetState, *, flood: bool) -> Charge:
         truth=played.truth,
         terms=terms,
         flood=flood,
-        outages=played.disturbances.outages,
+        outages=tuple(played.disturbances.outages),
         opening=Accounts(terms.burst, 0),  # a new site starts with a full burst
         closing=Accounts(closing.balance, closing.pending),
     )

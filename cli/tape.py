@@ -7,13 +7,14 @@ worker and can be repeated.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Literal, Self
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.faults import Fatal, Retryable
@@ -72,12 +73,13 @@ class TopicReader:
             enable_auto_commit=False,
         )
         try:
-            async with asyncio.timeout(START_LIMIT_S):
-                await self._consumer.start()
-                known = await self._consumer.topics()
-        except (KafkaError, OSError, TimeoutError) as error:
+            with _as_retryable(self._bootstrap):
+                async with asyncio.timeout(START_LIMIT_S):
+                    await self._consumer.start()
+                    known = await self._consumer.topics()
+        except Retryable:
             await self._consumer.stop()
-            raise Retryable("kafka", f"cannot reach {self._bootstrap}: {type(error).__name__} {error}") from error
+            raise
         if missing := [name for name in self._names if name not in known]:
             await self._consumer.stop()
             raise Fatal(f"no topic {', '.join(missing)}: register the site first with `sideline site add NAME`")
@@ -88,22 +90,38 @@ class TopicReader:
     ) -> None:
         await self._consumer.stop()
 
+    async def between(self, since_ms: int, until_ms: int) -> list[Delivery]:
+        """Return the records that the broker appended from one time to another (ms since the epoch).
+
+        Raises:
+            Retryable: `kafka`, when that takes longer than `READ_LIMIT_S`.
+        """
+        places = self._consumer.assignment()
+        with _as_retryable(self._bootstrap):
+            ends = await self._consumer.end_offsets(places)
+            first = await self._consumer.offsets_for_times(dict.fromkeys(places, max(0, since_ms)))
+            last = await self._consumer.offsets_for_times(dict.fromkeys(places, max(0, until_ms)))
+        for place in places:
+            self._consumer.seek(place, first[place].offset if first[place] else ends[place])
+            ends[place] = last[place].offset if last[place] else ends[place]
+        return await self._up_to(ends)
+
     async def rest(self) -> list[Delivery]:
         """Return every record from here to the ends that the topics have now.
 
         Raises:
             Retryable: `kafka`, when that takes longer than `READ_LIMIT_S`.
         """
+        with _as_retryable(self._bootstrap):
+            ends = await self._consumer.end_offsets(self._consumer.assignment())
+        return await self._up_to(ends)
+
+    async def _up_to(self, ends: Mapping[TopicPartition, int]) -> list[Delivery]:
         found: list[Delivery] = []
-        try:
+        with _as_retryable(self._bootstrap):
             async with asyncio.timeout(READ_LIMIT_S):
-                ends = await self._consumer.end_offsets(self._consumer.assignment())
                 while any([await self._consumer.position(place) < end for place, end in ends.items()]):
                     found += await self._some()
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise Retryable(
-                "kafka", f"cannot read back from {self._bootstrap}: {type(error).__name__} {error}"
-            ) from error
         ending = {(place.topic, place.partition): end for place, end in ends.items()}
         return [one for one in found if one.offset < ending[one.topic, one.partition]]
 
@@ -128,3 +146,11 @@ class TopicReader:
             for records in batches.values()
             for record in records
         ]
+
+
+@contextlib.contextmanager
+def _as_retryable(bootstrap: str) -> Iterator[None]:
+    try:
+        yield
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise Retryable("kafka", f"cannot read from {bootstrap}: {type(error).__name__} {error}") from error
