@@ -54,7 +54,10 @@ class Retryable(SidelineError):
     """A dependency is away or overloaded: wait for it, then do the same again."""
 
     def __init__(self, dependency: str, message: str) -> None:
-        """Name the dependency whose breaker opens: `redis`, `gallery`, `triton`, `kafka`; `images` and `pictures` have none."""
+        """Name the dependency whose breaker opens: `redis`, `gallery`, `triton`, `kafka`.
+
+        `images` and `pictures` have none.
+        """
         super().__init__(message)
         self.dependency = dependency
 
