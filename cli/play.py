@@ -124,9 +124,10 @@ async def _until_stopped(
     if not stop.is_set():
         await both
         return False, done
-    for task in (playing, disturbing):
-        task.cancel()
-    await asyncio.gather(playing, disturbing, return_exceptions=True)
+    both.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await both
+    await asyncio.wait([playing, disturbing])  # a part that is away is started again first
     return True, done
 
 

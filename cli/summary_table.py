@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from cli.summary import Summary
 
+LIKELY: Final = 0.5
 Row = tuple[str, str, str]  # what, how many, and what that means
 
 
@@ -51,7 +53,9 @@ def _undetermined(summary: Summary) -> str:
 
 
 def _damage(summary: Summary) -> Iterator[Row]:
-    chance = f"chance: {summary.random_true_positives:.1f}; as good by luck once in {_once_in(summary.luck)}"
+    chance = f"random stops would catch {summary.random_true_positives:.1f}"
+    if summary.luck < LIKELY:
+        chance += f", and as many only once in {_once_in(summary.luck)} runs"
     yield "damaged units stopped", str(summary.true_positives), f"of {summary.damaged}; {chance}"
     yield "damaged units missed", str(summary.missed), "by the booth's own knowledge"
     allowed = f"allowed {summary.budget_allowed:g} = {summary.alpha:.1%} x decided + {summary.burst:g}"
