@@ -153,7 +153,9 @@ def _parts(watch: Watch) -> Text:
     text = Text("parts     ", style="bold")
     for part in watch.parts:
         well = part.state in {"running", "elsewhere"} and part.healthy is not False
-        text.append(f"{part.name} ", style="green not bold" if well else "bold red")
+        unwell = part.state if part.state != "running" else "not healthy"
+        text.append(part.name if well else f"{part.name} ({unwell})", style="green not bold" if well else "bold red")
+        text.append("  ")
     return text
 
 
