@@ -16,6 +16,7 @@ from deploy.local.programs import Program, digest
 from schemas.faults import Fatal
 
 _POM: Final = Path(__file__).with_name("kafka_pom.xml")
+_SUMS: Final = Path(__file__).with_name("kafka_jars.sha256")  # made by sha256sum in the folder of the jars
 _DOWNLOAD_WITHIN_S: Final = 300
 _FORMAT_WITHIN_S: Final = 60
 # An event of 1 MiB (schemas.words.MAX_EVENT_BYTES) plus 128 KiB for key, headers and what a dead letter adds.
@@ -61,7 +62,7 @@ def jars(cache: Path, *, environ: Mapping[str, str], say: Callable[[str], None])
     """Return the folder with the broker's jars, downloading them when this machine has none.
 
     Raises:
-        Fatal: Maven could not get them.
+        Fatal: Maven could not get them, or got others than were pinned.
     """
     libs = _jars_folder(cache)
     if libs.exists():
@@ -76,12 +77,21 @@ def jars(cache: Path, *, environ: Mapping[str, str], say: Callable[[str], None])
         _run(
             [*command, f"-DoutputDirectory={fresh}"], environ, within_s=_DOWNLOAD_WITHIN_S, what="download Kafka's jars"
         )
+        if wrong := unexpected(fresh):
+            raise Fatal(f"{wrong} is not the jar that {_SUMS.name} pins: do not trust the Maven repository in use")
         fresh.rename(libs)  # whole or not at all
     return libs
 
 
+def unexpected(libs: Path) -> str | None:
+    """Return the name of a jar that is missing, unknown or has other bytes than pinned; None if all is well."""
+    pinned = {name: digest for digest, name in (line.split() for line in _SUMS.read_text().splitlines())}
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in libs.iterdir()}
+    return next((name for name in sorted({*pinned, *found}) if pinned.get(name) != found.get(name)), None)
+
+
 def _jars_folder(cache: Path) -> Path:
-    return cache / f"kafka-{hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]}"
+    return cache / f"kafka-{hashlib.sha256(_POM.read_bytes() + _SUMS.read_bytes()).hexdigest()[:12]}"
 
 
 def program(folder: RunFolder, libs: Path, *, port: int, controller_port: int, environ: Mapping[str, str]) -> Program:

@@ -16,7 +16,7 @@ import redis
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from deploy.local import leftovers, probes
+from deploy.local import kafka, leftovers, probes
 from deploy.local.endpoints import Endpoints
 from deploy.local.parts import Parts, PartStatus
 from schemas.faults import Fatal
@@ -71,6 +71,11 @@ class TestUp:
         again = parts.up(say=silent)
         assert servers == again
         assert before == {part.name: part.pid for part in parts.status()}
+
+    def test_the_broker_is_the_pinned_one(self, parts: Parts) -> None:
+        """The jars that the broker runs from are those whose digests are kept in the checkout."""
+        (classpath,) = (word for word in psutil.Process(parts.pid("kafka")).cmdline() if word.endswith("/*"))
+        assert kafka.unexpected(Path(classpath).parent) is None
 
     def test_another_terminal_changes_nothing(self, parts: Parts) -> None:
         """Another PATH, language or terminal in the environment restarts no part."""

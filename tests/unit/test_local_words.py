@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import doctor, readiness, system
+from deploy.local import doctor, kafka, readiness, system
 from deploy.local.doctor import Verdict
 from deploy.local.parts import Parts
 from deploy.local.probes import Probe
@@ -32,6 +32,17 @@ class TestProvide:
         monkeypatch.setenv("PATH", str(tmp_path))  # neither apt-get nor sudo
         with pytest.raises(Fatal, match=r"frobnicate is missing: .*sudo apt-get install frobnicator"):
             system.provide([ABSENT], cache=tmp_path, say=lambda _: None)
+
+
+class TestJars:
+    """`kafka.unexpected`."""
+
+    def test_a_strange_jar_is_named(self, tmp_path: Path) -> None:
+        """A jar that nobody pinned, or that is not there, is found by its name."""
+        (tmp_path / "AAA.jar").write_bytes(b"")
+        assert "AAA.jar" == kafka.unexpected(tmp_path)
+        (tmp_path / "AAA.jar").rename(tmp_path / "HdrHistogram-2.2.2.jar")
+        assert "HdrHistogram-2.2.2.jar" == kafka.unexpected(tmp_path)
 
 
 class TestWaiting:
