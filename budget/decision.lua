@@ -49,6 +49,7 @@ local kinds = {} -- key -> the type it has or will have, for every key looked at
 local exists = {}
 local writes = {}
 local bumps = {}
+local loaded = {} -- key -> the integers it held, so that only changes are written
 
 local function broken(message)
   error({err = "BROKEN " .. message})
@@ -88,20 +89,27 @@ end
 local function load(key, names)
   expect(key, "hash")
   local values = redis.call("HMGET", key, unpack(names))
-  local record = {}
+  local record, known = {}, {}
   for i = 1, #names do
-    record[names[i]] = values[i] and int(values[i], names[i]) or 0
+    local n = values[i] and int(values[i], names[i])
+    record[names[i]], known[names[i]] = n or 0, n
   end
+  loaded[key] = known
   return record
 end
 
 local function save(key, record, names)
-  local flat = {}
+  local flat, known = {}, loaded[key] or {}
   for i = 1, #names do
-    flat[2 * i - 1] = names[i]
-    flat[2 * i] = digits(record[names[i]])
+    local name = names[i]
+    if record[name] ~= known[name] then
+      flat[#flat + 1] = name
+      flat[#flat + 1] = digits(record[name])
+    end
   end
-  write("HSET", key, unpack(flat))
+  if #flat > 0 then
+    write("HSET", key, unpack(flat))
+  end
 end
 
 local function bump(name, by)
