@@ -71,6 +71,8 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     weight_cap: Share  # no gallery weight may be above
     clip: Annotated[int, Meta(ge=1, le=20 * MICRO, description="Bound of the gallery's log-likelihood ratio.")]
     limits: IdentityLimits
+    # Fused scores of intact units that nothing here was fitted on: what a threshold knows before its first capture.
+    negatives: Annotated[list[Micro], Meta(max_length=4096)] = []
     measured: list[str] = []  # in words, for people: rows, rates and how they were made
 
     def __post_init__(self) -> None:

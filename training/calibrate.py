@@ -90,6 +90,24 @@ def fused_figures(trial: Trial, calibration: Calibration) -> dict[str, float]:
     return found
 
 
+def vetted_negatives(trial: Trial, calibration: Calibration) -> list[int]:
+    """Return the fused scores of the trial's intact captures, each once with a right scan and once by its looks.
+
+    The trial must not be the one the calibration was fitted on. They warm a site's threshold (`budget.warm`).
+    """
+    scores = []
+    for case in trial.cases:
+        if case.damaged:
+            continue
+        for scanned in (True, False):
+            identity = identified(case, calibration.limits, scanned=scanned)
+            compared = None
+            if identity.product_id is not None and not identity.conflict:
+                compared = trial.discrepancy(case, int(identity.product_id))
+            scores.append(fuse(assemble(case.classifier, compared, identity), identity, calibration))
+    return sorted(scores)
+
+
 def identified(case: Case, limits: IdentityLimits, *, scanned: bool) -> Identity:
     """Identify a capture with a right scan, or by its looks alone."""
     return identify(

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 
 from evidence.triton import CLASSIFIER, EMBEDDING
 from training.album import Order, album
-from training.calibrate import Versions, calibrate, fused_figures, save
+from training.calibrate import Versions, calibrate, fused_figures, save, vetted_negatives
 from training.card import Card
 from training.export import export
 from training.learn import Budget, learn
@@ -90,10 +91,10 @@ def bake(scale: Scale, places: Places, *, seed: int, made_by: str) -> Card:
     )
     with _timed("calibrate", seconds):
         calibration = calibrate(try_out(fitting, places.repository), versions, seed=seed)
-        save(calibration, places.repository)
     with _timed("measure", seconds):
         trial = try_out(exam, places.repository)
         measured = figures(trial) | fused_figures(trial, calibration)
+        save(msgspec.structs.replace(calibration, negatives=vetted_negatives(trial, calibration)), places.repository)
     card = Card(
         made_by=made_by,
         seed=seed,

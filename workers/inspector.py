@@ -17,6 +17,7 @@ import numpy as np
 from budget.records import Record, Request
 from budget.restore import check_seq
 from budget.store import DecisionStore
+from budget.warm import MIN_NEGATIVES, warm_start
 from evidence.calibration import Calibration
 from evidence.frame import SIDE
 from evidence.fusion import fuse
@@ -231,6 +232,9 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
             published = await last_seq(settings.kafka_bootstrap, site)  # before the store: others go on deciding
             check_seq(await store.sequence(site), published)
         calibration = Calibration.load(settings.model_repository / "fusion.json")
+        if len(calibration.negatives) >= MIN_NEGATIVES:  # only a version that no capture was scored with takes it
+            for site in sites:
+                await store.warm(site, calibration.version, warm_start(calibration.negatives))
         models = Models(settings.triton_url)
         stack.push_async_callback(models.close)
         served = await _served(models)
