@@ -90,8 +90,13 @@ def _asked(ask: Callable[[], Probe]) -> Probe:
 
 def _redis(url: str) -> Probe:
     import redis as client
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
-    with client.Redis.from_url(url, socket_timeout=_WITHIN_S, socket_connect_timeout=_WITHIN_S) as connection:
+    once = Retry(NoBackoff(), 0)  # the client would try four times
+    with client.Redis.from_url(
+        url, socket_timeout=_WITHIN_S, socket_connect_timeout=_WITHIN_S, retry=once
+    ) as connection:
         connection.ping()
         return Probe(healthy=True, detail=f"{connection.dbsize()} keys")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.local.endpoints import Endpoints
 from deploy.local.parts import Parts
+from deploy.local.readiness import tail
 
 
 def environment() -> dict[str, str]:
@@ -45,6 +46,20 @@ def servers(parts: Parts) -> Endpoints:
 def unique() -> str:
     """A short prefix for the topics, keys and sites of one test, so that tests can share servers."""
     return f"t{uuid.uuid4().hex[:10]}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show, with a test that failed, what the parts logged while it ran."""
+    report = yield
+    parts = getattr(item, "funcargs", {}).get("parts")
+    if report.failed and isinstance(parts, Parts):
+        for log in sorted(parts.folder.logs.glob("*.log")):
+            if log.stat().st_mtime >= call.start:
+                report.sections.append((f"log of {log.stem}", tail(log)))
+    return report
 
 
 def _say(line: str) -> None:

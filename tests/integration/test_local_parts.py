@@ -230,6 +230,22 @@ class TestHealing:
         other.start("redis-decisions")
         assert status(other, "redis-decisions").healthy
 
+    def test_a_frozen_part_is_seen_in_bounded_time(self, parts: Parts) -> None:
+        """Servers that accept connections but do not answer are unhealthy, and asking them all takes seconds."""
+        names = ("kafka", "redis-decisions")
+        for name in names:
+            parts.kill(name, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            seen = {part.name: part.healthy for part in parts.status()}
+            took_s = time.monotonic() - began
+        finally:
+            for name in names:
+                parts.kill(name, signal.SIGCONT)
+        assert (False, False, True) == (seen["kafka"], seen["redis-decisions"], seen["redis-gallery"])
+        assert took_s < 10
+        until(lambda: all(status(parts, name).healthy for name in names), within_s=20)
+
     def test_an_unknown_part_is_a_clear_error(self, parts: Parts) -> None:
         """A misspelt name is answered with the names there are."""
         with pytest.raises(Fatal, match="no part is named redis; there are kafka, redis-decisions"):
