@@ -410,20 +410,22 @@ local function site_refuses() -- nil where this store and this site may be writt
   return nil
 end
 
-local function load_budget()
-  local budget = load(BUDGET, BUDGET_FIELDS)
-  if not exists[BUDGET] then
-    broken(BUDGET .. " is gone while its site is registered")
+local function load_whole(key, names) -- of a registered site: a missing integer is damage, not a zero
+  local record = load(key, names)
+  for i = 1, #names do
+    if not loaded[key][names[i]] then
+      broken(key .. " has lost its " .. names[i])
+    end
   end
-  return budget
+  return record
+end
+
+local function load_budget()
+  return load_whole(BUDGET, BUDGET_FIELDS)
 end
 
 local function load_config()
-  local config = load(CONFIG, CONFIG_FIELDS)
-  if not exists[CONFIG] then
-    broken(CONFIG .. " is gone while its site is registered")
-  end
-  return config
+  return load_whole(CONFIG, CONFIG_FIELDS)
 end
 
 local function save_threshold(key, scores, version, state)

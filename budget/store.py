@@ -243,6 +243,8 @@ class DecisionStore:
         if found is None:
             await self._script.refuse(site, Reason.UNKNOWN_SITE)
         self._script.check_id(found.decode())
+        if config[0] is None or b"seq" not in budget:
+            raise Fatal(f"site {site} has lost its budget or its configuration: run `sideline restore`")
         tokens = _integers(budget)
         known = {name: value for name, value in _integers(counts).items() if name in _PLAIN_COUNTS}
         return BudgetState(

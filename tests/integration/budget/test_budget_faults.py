@@ -190,13 +190,19 @@ class TestDamaged:
         assert (await server.trial.decide()).created
 
     async def test_a_lost_budget_is_not_a_fresh_one(self, server: Server) -> None:
-        """Nor a lost configuration one of zeros."""
-        for name in ("budget", "config"):
-            saved = await server.trial.redis.dump(server.trial.keys.key(name))
-            await server.trial.redis.delete(server.trial.keys.key(name))
-            with pytest.raises(Fatal, match="is gone"):
+        """Nor a lost configuration one of zeros, under which every capture would be too old."""
+        redis, keys = server.trial.redis, server.trial.keys
+        for name, field in (("budget", "balance"), ("config", "horizon_ms")):
+            saved = await redis.dump(keys.key(name))
+            await redis.hdel(keys.key(name), field)
+            with pytest.raises(Fatal, match=f"has lost its {field}"):
                 await server.trial.decide()
-            await server.trial.redis.restore(server.trial.keys.key(name), 0, saved or b"")
+            await redis.delete(keys.key(name))
+            for call in (server.trial.decide(), server.trial.store.state("site")):
+                with pytest.raises(Fatal, match="has lost its"):
+                    await call
+            await redis.restore(keys.key(name), 0, saved or b"")
+        assert (await server.trial.decide()).created
 
     async def test_wrong_credentials_name_themselves(self, server: Server) -> None:
         """And the password does not appear."""
