@@ -68,7 +68,7 @@ def learn(album: Album, budget: Budget, *, seed: int, threads: int = 2) -> Lesso
         nn.utils.clip_grad_norm_(pair.parameters(), 2.0)
         optimiser.step()
         if step % 100 == 0:
-            losses = [round(float(part), 3) for part in parts]
+            losses = [round(part.item(), 3) for part in parts]
             _log.info("learning", step=step, seconds=round(time.monotonic() - began, 1), losses=losses)
     pair.eval()
     return Lesson(pair, step, time.monotonic() - began)

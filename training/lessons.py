@@ -16,6 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as logistic
 from torch.nn.functional import cross_entropy
 
 from evidence.discrepancy import TOP_CELLS
+from schemas.words import KINDS
 from training.album import Album
 from training.untyped import Network, Tensor
 
@@ -31,16 +32,14 @@ Rows = NDArray[np.int64]
 
 
 def classifier_loss(answers: tuple[Tensor, ...], album: Album, rows: Rows) -> Tensor:
-    """Add up the four questions; severity is asked of damaged views only."""
-    damage, kinds, severity, heat = answers
-    is_damaged = _floats(album.damaged[rows])
-    is_major = _floats(album.major[rows])
+    """Add up the questions; severity is asked of damaged views only, and the place of each kind on its own map."""
+    damage, kinds, severity, _, cells = answers
+    is_damaged, is_major, is_kind = (_floats(truth[rows]) for truth in (album.damaged, album.major, album.kinds))
     how_bad = (logistic(severity[:, 0], is_major, reduction="none") * is_damaged).sum() / is_damaged.sum().clamp_min(1)
+    covered = _floats(album.cells[rows]).flatten(1)
+    places = [_where(cells[:, kind].flatten(1), covered * is_kind[:, kind : kind + 1]) for kind in range(len(KINDS))]
     return (
-        logistic(damage[:, 0], is_damaged)
-        + logistic(kinds, _floats(album.kinds[rows]))
-        + 0.3 * how_bad
-        + 1.5 * _where(heat.flatten(1), album, rows)
+        logistic(damage[:, 0], is_damaged) + logistic(kinds, is_kind) + 0.3 * how_bad + 2.0 * torch.stack(places).sum()
     )
 
 
@@ -75,12 +74,15 @@ def comparison_loss(patches: Tensor, album: Album, rows: Rows, pair: Network) ->
     cells = (distance - pair.cell_line[1]) * pair.cell_line[0].clamp(1, 40)
     stands_out = distance.topk(TOP_CELLS, dim=1).values.mean(1) - distance.median(dim=1).values
     units = (stands_out - pair.unit_line[1]) * pair.unit_line[0].clamp(1, 40)
-    return ranking + _where(cells, album, captured) + logistic(units, _floats(album.damaged[captured]))
+    return (
+        ranking
+        + _where(cells, _floats(album.cells[captured]).flatten(1))
+        + logistic(units, _floats(album.damaged[captured]))
+    )
 
 
-def _where(logits: Tensor, album: Album, rows: Rows) -> Tensor:
-    """Ask of each cell, float32[B, 100], whether it shows damage."""
-    covered = _floats(album.cells[rows]).flatten(1)
+def _where(logits: Tensor, covered: Tensor) -> Tensor:
+    """Ask of each cell, float32[B, 100], whether it shows damage; `covered` is the share of it inside a damage box."""
     damaged = (covered > INSIDE).float()
     weight = torch.where(covered > INSIDE, LOOSE, (covered < OUTSIDE).float())
     return (logistic(logits, damaged, reduction="none") * weight).sum() / weight.sum()

@@ -68,24 +68,32 @@ class Trunk(nn.Module):
 
 
 class ClassifierHead(nn.Module):
-    """One answer per question. Damage is what the hottest cells and the whole view say together."""
+    """One answer per question, all from a map of kinds: what is damaged is damaged somewhere, and in some way.
+
+    The map looks at fine features as well as coarse ones, for a scratch is gone at 10 x 10.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.heat = nn.Conv2d(WIDTHS[-1], 1, 1)
-        self.shared = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * WIDTHS[-1], 64), nn.ReLU(inplace=True))
-        self.damage = nn.Linear(64 + 2, 1)
-        self.kinds = nn.Linear(64, KINDS)
-        self.severity = nn.Linear(64, 1)
+        third, fourth = WIDTHS[2:]
+        self.map = nn.Conv2d(2 * third + fourth, KINDS, 1)
+        nn.init.constant_(self.map.bias, -3.0)  # nearly all cells show nothing
+        self.shared = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * fourth, 64), nn.ReLU(inplace=True))
+        self.damage = nn.Linear(64 + KINDS + 2, 1)
+        self.kinds = nn.Linear(64 + KINDS, KINDS)
+        self.severity = nn.Linear(64 + KINDS, 1)
 
-    def forward(self, _: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Features to logits float32[B, 1], [B, 7], [B, 1] and [B, 10, 10]."""
-        heat = self.heat(coarse)[:, 0].float()
+    def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Features to logits float32[B, 1], [B, 7], [B, 1] and [B, 10, 10], and the map float32[B, 7, 10, 10]."""
+        pool = nn.functional
+        cells = self.map(torch.cat([pool.avg_pool2d(fine, 2), pool.max_pool2d(fine, 2), coarse], dim=1)).float()
+        heat = cells.logsumexp(1)
         spread = heat.flatten(1)
         hottest = torch.stack([spread.amax(1), spread.topk(5, dim=1).values.mean(1)], dim=1)
         pooled = self.shared(torch.cat([coarse.amax((2, 3)), coarse.mean((2, 3))], dim=1)).float()
-        damage = self.damage(torch.cat([pooled, hottest], dim=1))
-        return damage.float(), self.kinds(pooled).float(), self.severity(pooled).float(), heat
+        both = torch.cat([pooled, cells.amax((2, 3))], dim=1)
+        damage = self.damage(torch.cat([both, hottest], dim=1))
+        return damage.float(), self.kinds(both).float(), self.severity(both).float(), heat, cells
 
 
 class EmbeddingHead(nn.Module):
@@ -106,16 +114,16 @@ class EmbeddingHead(nn.Module):
 
 
 class Served(nn.Module):
-    """A trunk with one head, as exported."""
+    """A trunk with one head, as exported: the first `answers` of what the head says."""
 
-    def __init__(self, trunk: Network, head: Network) -> None:
+    def __init__(self, trunk: Network, head: Network, answers: int) -> None:
         super().__init__()
-        self.trunk, self.head = trunk, head
+        self.trunk, self.head, self.answers = trunk, head, answers
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """uint8[B, 160, 160, 3] to the head's answers."""
         answers: tuple[Tensor, ...] = self.head(*self.trunk(images))
-        return answers
+        return answers[: self.answers]
 
 
 class Pair(nn.Module):
@@ -136,7 +144,7 @@ class Pair(nn.Module):
 
     def served(self) -> tuple[Served, Served]:
         """Return the classifier and the embedding as they are exported."""
-        return Served(self.trunk, self.classifier).eval(), Served(self.trunk, self.embedding).eval()
+        return Served(self.trunk, self.classifier, 4).eval(), Served(self.trunk, self.embedding, 2).eval()
 
 
 def _unit(vectors: Tensor) -> Tensor:
