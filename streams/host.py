@@ -102,13 +102,22 @@ async def _open(
 ) -> Job | None:
     """Open what the job needs, waiting for dependencies that are away; None if told to stop meanwhile."""
     while not stopping.is_set():
+        entering = asyncio.create_task(stack.enter_async_context(opening(settings)))
+        told = asyncio.create_task(stopping.wait())
         try:
-            return await stack.enter_async_context(opening(settings))
+            await asyncio.wait([entering, told], return_when=asyncio.FIRST_COMPLETED)
+            if not entering.done():  # told to stop while it waited, for a first site perhaps
+                entering.cancel()
+                await asyncio.gather(entering, return_exceptions=True)
+                return None
+            return entering.result()
         except Retryable as away:
             health.waiting_for, health.why_not_ready = (away.dependency,), str(away)
             log.warning("waiting to start", dependency=away.dependency, error=str(away))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), 1.0)
+        finally:
+            told.cancel()
     return None
 
 

@@ -72,4 +72,5 @@ async def main(variant: str, bootstrap: str, topic: str, group: str, file: Path,
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:5], Path(sys.argv[5]), Path(sys.argv[6])))
+    _, chosen, servers, name, members, outcomes, own = sys.argv
+    asyncio.run(main(chosen, servers, name, members, Path(outcomes), Path(own)))

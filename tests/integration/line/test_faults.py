@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +15,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from budget.store import DecisionStore
 from evidence.scans import ScanBoard
 from schemas.messages import Capture, Decision, Scan
 from schemas.words import Outcome
@@ -159,3 +162,23 @@ class TestStopping:
             await asyncio.to_thread(line.parts.start, "redis-decisions")
         assert took_s <= 5.0
         assert_one_answer_each(await line.decisions(captures, limit_s=60))
+
+    async def test_sigterm_before_the_first_site_is_registered(self, line: RunningLine) -> None:
+        """A worker that waits for a site to be registered, with nothing to do yet, leaves at once and in order."""
+        empty = line.endpoints.redis_decisions_url.rpartition("/")[0] + "/7"
+        store = DecisionStore(empty, store_id="")
+        environment = {**os.environ, **line.endpoints.variables(), "SIDELINE_LOG_FORMAT": "json"}
+        environment |= {"SIDELINE_REDIS_DECISIONS_URL": empty, "SIDELINE_STORE_ID": await store.initialise()}
+        await store.close()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "workers.tracker", env=environment, stderr=asyncio.subprocess.PIPE
+        )
+        assert process.stderr is not None
+        async with asyncio.timeout(30):
+            while b"no site is registered" not in await process.stderr.readline():
+                continue
+        asked = time.monotonic()
+        process.terminate()
+        await process.communicate()
+        assert process.returncode == 0
+        assert time.monotonic() - asked <= 3.0
