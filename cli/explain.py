@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,15 +16,13 @@ from rich.text import Text
 
 from budget.config import BudgetConfig
 from cli.find import Found, find
-from cli.here import Line, here
+from cli.here import Line, calibration_at_hand, here
 from cli.pictures import Pictures
 from cli.poster import Tile, draw
 from cli.story import Story, tell
 from cli.wording import STYLES
-from deploy.local.folder import checkout
-from evidence.calibration import DEFAULT_PATH, Calibration
 from gallery.store import GalleryStore
-from schemas.faults import Fatal, Retryable
+from schemas.faults import Retryable
 from settings.line import Settings
 
 _EXAMPLES = """Examples:
@@ -60,7 +57,7 @@ def explain(
 async def _explain(line: Line, capture_id: str, site: str | None, out: Path | None, *, as_json: bool) -> None:
     settings = Settings()
     found = await find(line, capture_id, site)
-    story = tell(found, calibration=_calibration(settings), config=await _config(line, found))
+    story = tell(found, calibration=calibration_at_hand(settings), config=await _config(line, found))
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(_record(found, story))).decode())
         return
@@ -92,13 +89,6 @@ def said(story: Story) -> Group:
             parts.append(Text(f"\n{name}", style="bold"))
             parts += [Padding(Text(line), (0, 0, 0, 2)) for line in lines]
     return Group(*parts)
-
-
-def _calibration(settings: Settings) -> Calibration | None:
-    repository = settings.model_repository
-    with contextlib.suppress(Fatal):
-        return Calibration.load((repository if repository.exists() else checkout() / repository) / DEFAULT_PATH.name)
-    return None
 
 
 async def _config(line: Line, found: Found) -> BudgetConfig | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ import msgspec
 from budget.store import DecisionStore
 from deploy.local import endpoints as addresses
 from deploy.local.endpoints import Endpoints
-from deploy.local.folder import RunFolder, default_run_dir
+from deploy.local.folder import RunFolder, checkout, default_run_dir
+from evidence.calibration import DEFAULT_PATH, Calibration
 from schemas.faults import Fatal
+from settings.line import Settings
 
 LAST_SITE: Final = "last-site"  # file in the run folder
 
@@ -54,6 +57,14 @@ def here() -> Line:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     folder = RunFolder.at(default_run_dir(os.environ))
     return Line(addresses.read(folder.endpoints_file, os.environ), folder)
+
+
+def calibration_at_hand(settings: Settings) -> Calibration | None:
+    """Return the calibration that lies beside the served models; None where this machine has none."""
+    repository = settings.model_repository
+    with contextlib.suppress(Fatal):
+        return Calibration.load((repository if repository.exists() else checkout() / repository) / DEFAULT_PATH.name)
+    return None
 
 
 async def the_site(line: Line, wanted: str | None) -> str:

@@ -15,7 +15,7 @@ import typer
 from budget.config import BudgetConfig
 from cli.album import Photo, open_album, products_of
 from cli.asking import Answer, Inquiry, Listing
-from cli.here import Line
+from cli.here import Line, calibration_at_hand
 from cli.live import wide_console
 from cli.rows import HEADING, row, row_json
 from cli.score_card import ScoreCard, score_card
@@ -24,6 +24,7 @@ from cli.watch import scrape, worker_ports
 from deploy.local.parts import Parts
 from schemas.faults import Fatal
 from schemas.words import MICRO
+from settings.line import Settings
 
 SITE: Final = "inspect"
 LINE: Final = "pictures"
@@ -51,8 +52,9 @@ def inspect(
         Path | None, typer.Option(help="CSV with path, label, product_id, expected_text; default: DIR/manifest.csv.")
     ] = None,
     threshold: Annotated[
-        float, typer.Option(min=-20, max=20, help="Log-odds of damage from which a picture is sidelined.")
-    ] = 0.0,
+        float | None,
+        typer.Option(min=-20, max=20, help="Log-odds from which a picture is sidelined; default: see below."),
+    ] = None,
     keep_products: Annotated[
         bool, typer.Option("--keep-products", help="Leave products listed for the manifest's codes in the catalogue.")
     ] = False,
@@ -66,12 +68,16 @@ def inspect(
     (expected_text), a product with that code is listed first, so that the code can identify it; without one, codes
     that were read are shown as claims. Labels `damaged` and `intact` are compared with the answers.
 
-    The pictures go to the site `inspect`, whose budget is so large that hardly ever a stop is withheld, and whose
-    threshold stays where --threshold puts it. They are copied into the image root, so that `sideline explain` works.
-    The exit status is 1 unless every picture has an outcome.
+    Scores are log-odds at the prevalence of a real line. Among pictures that somebody chose, damage is not that rare:
+    so unless --threshold says otherwise, a picture is sidelined as soon as its evidence speaks for damage rather than
+    against it.
+
+    The pictures go to the site `inspect`, whose budget is so large that hardly ever a stop is withheld. They are
+    copied into the image root, so that `sideline explain` works. The exit status is 1 unless every picture has an
+    outcome.
     """
     photos = open_album(folder, manifest)
-    config = generous_budget(threshold)
+    config = generous_budget(even_evidence() if threshold is None else round(threshold * MICRO))
     wanted = Wanted(site=SITE, lines=(LINE,), config=config, inspectors=None, env=PATIENT)
     console = wide_console(stderr=as_json)
     with running_line(wanted, keep_up=False, say=partial(console.print, soft_wrap=True, highlight=False)) as (
@@ -87,13 +93,12 @@ def inspect(
         raise typer.Exit(1)
 
 
-def generous_budget(threshold: float) -> BudgetConfig:
-    """Return a budget for trying things out: as many stops as anyone may send, at a threshold that stays put.
+def generous_budget(threshold: int) -> BudgetConfig:
+    """Return a budget for trying things out: as many stops as anyone may send, at a threshold (micro) that stays put.
 
     Nobody judges these pictures, so every stop keeps its token until the verdict's time is over; the burst is what
     carries them. Only beyond 100,000 stops within eight hours would one be withheld.
     """
-    at = round(threshold * MICRO)
     return BudgetConfig(
         alpha_ppm=MICRO,
         burst_tokens=100_000,
@@ -103,10 +108,16 @@ def generous_budget(threshold: float) -> BudgetConfig:
         beta_ppm=MICRO,
         burst_diverts=100_000,
         audit_ppm=0,
-        floor=at,
-        ceiling=at,
-        start_threshold=at,
+        floor=threshold,
+        ceiling=threshold,
+        start_threshold=threshold,
     )
+
+
+def even_evidence() -> int:
+    """Return the score of a capture whose evidence speaks neither for damage nor against it, micro-log-odds."""
+    calibration = calibration_at_hand(Settings())
+    return calibration.prior if calibration is not None else 0
 
 
 async def _inspect(photos: list[Photo], parts: Parts, line: Line, *, keep_products: bool, as_json: bool) -> ScoreCard:

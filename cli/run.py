@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import math
 import time
 from functools import partial
 from typing import Annotated, Final
@@ -21,7 +22,7 @@ from cli.checker.reading import Reading, read
 from cli.checker.takeover import check_takeover, takeover
 from cli.checker.tokens import Accounts, Terms
 from cli.faults import lasts_s, parse
-from cli.here import Line
+from cli.here import Line, calibration_at_hand
 from cli.live import showing, wide_console
 from cli.play import Played, Script, play
 from cli.summary import Summary, Takeover, summarise, write_summary
@@ -30,12 +31,13 @@ from cli.tape import read_tape
 from cli.upkeep import Wanted, running_line
 from cli.watch import Watch, watching
 from deploy.local.parts import Parts
+from evidence.calibration import Calibration
 from schemas.words import MICRO
 from settings.line import Settings
 
 RATE_PER_S: Final = 12.0  # what two cores carry with booth, broker, models and workers on them
 DAMAGE_RATE: Final = 0.04
-FLOOD_OFFSET: Final = 6 * MICRO  # raises every score so far that nearly all ask for a stop
+FLOOD_OFFSET: Final = 12 * MICRO  # raises every score above the threshold's ceiling, so that all ask for a stop
 VERDICT_DELAY_S: Final = 2.0
 INTERRUPTED: Final = 130  # exit status, as shells use it
 TAKEOVER_SLACK_S: Final = 3.0  # beyond the session timeout
@@ -108,7 +110,7 @@ def run(
     wanted = Wanted(
         site=script.site,
         lines=world.lines,
-        config=demo_budget(rate),
+        config=demo_budget(rate, calibration_at_hand(Settings())),
         inspectors=inspectors,
         env={"SIDELINE_SCORE_OFFSET": str(FLOOD_OFFSET)} if scenario is Scenario.FLOOD else {},
     )
@@ -127,11 +129,14 @@ def run(
         raise typer.Exit(INTERRUPTED)
 
 
-def demo_budget(rate_per_s: float) -> BudgetConfig:
+def demo_budget(rate_per_s: float, calibration: Calibration | None) -> BudgetConfig:
     """Return a budget under which 500 captures show everything: stops, refills, withheld units, an audit or two.
 
-    Nothing is reserved for major damage: with a burst of 5, a reserve would hide how the cap itself binds.
+    Nothing is reserved for major damage: with a burst of 5, a reserve would hide how the cap itself binds. Scores are
+    log-odds at the prevalence that the calibration expects, far below the booth's. Until the threshold knows better it
+    is where, at the booth's prevalence, a unit is as likely damaged as not.
     """
+    prior = calibration.prior if calibration is not None else 0
     return BudgetConfig(
         alpha_ppm=20_000,
         burst_tokens=5,
@@ -139,6 +144,9 @@ def demo_budget(rate_per_s: float) -> BudgetConfig:
         beta_ppm=60_000,
         burst_diverts=40,
         audit_ppm=5_000,
+        floor=prior - 4 * MICRO,
+        ceiling=prior + 20 * MICRO,
+        start_threshold=prior - round(math.log(DAMAGE_RATE / (1 - DAMAGE_RATE)) * MICRO),
         captures_per_s=rate_per_s,
         verdict_delay_ms=round(VERDICT_DELAY_S * 1000),
     )

@@ -213,6 +213,6 @@ class TestBudget:
     @pytest.mark.parametrize("threshold", [-20.0, 0.0, 1.5, 20.0])
     def test_holds(self, threshold: float) -> None:
         """The budget passes its own checks at any threshold that may be asked for, and pins that threshold."""
-        config = generous_budget(threshold).check()
+        config = generous_budget(round(threshold * MICRO)).check()
 
         assert round(threshold * MICRO) == config.floor == config.ceiling

@@ -174,7 +174,7 @@ class TestLiveView:
         """In a terminal the screen shows answers, budget, parts and what is waited for."""
         watch = Watch("demo", asked_for=500, phase="playing")
         watch.budget = BudgetState(
-            "demo", demo_budget(12), 1, seq=9, balance=2 * MICRO, pending=MICRO,
+            "demo", demo_budget(12, None), 1, seq=9, balance=2 * MICRO, pending=MICRO,
             identity_balance=0, identity_pending=0, diverts_balance=0,
         )  # fmt: skip
         watch.parts = [part("kafka"), part("triton", state="stopped")]
@@ -198,6 +198,6 @@ class TestDemoBudget:
     @pytest.mark.parametrize("rate", [0.5, 12.0, 40.0])
     def test_holds(self, rate: float) -> None:
         """It passes its own checks at every rate a laptop can play, and promises 5 + 2 %."""
-        terms = terms_of(demo_budget(rate).check())
+        terms = terms_of(demo_budget(rate, None).check())
 
         assert 15.0 == terms.allowed(500)
