@@ -39,9 +39,9 @@ class BudgetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     burst_diverts: PositiveTokens = 200  # the station's capacity: minutes of work x units a minute
     audit_ppm: Ppm = 500
 
-    floor: MicroLogOdds = -2 * MICRO  # no score below asks for a sideline
-    ceiling: MicroLogOdds = 8 * MICRO  # every score at or above asks for one
-    start_threshold: MicroLogOdds = 2 * MICRO  # in force until enough scores are known
+    floor: MicroLogOdds = -7 * MICRO  # no score below asks: less damage than the live line has anyway
+    ceiling: MicroLogOdds = 2 * MICRO  # every score at or above asks: 88 % sure
+    start_threshold: MicroLogOdds = -3 * MICRO  # in force until enough scores are known
     override_threshold: MicroLogOdds | None = None  # set by hand, until `override_until_ms`
     override_until_ms: Annotated[int, Meta(ge=0, le=2**52)] = 0  # Unix time
 

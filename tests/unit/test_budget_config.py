@@ -27,7 +27,7 @@ class TestCheck:
             ({"burst_identity": 8}, "burst_identity=8 cannot carry alpha_identity_ppm=2000.*needs burst_identity >= 9"),
             ({"captures_per_s": 100.0}, "18000 captures late, so it needs burst_tokens >= 180"),
             ({"reserve": 50}, "reserve < 50"),
-            ({"floor": 9 * MICRO}, "floor=9000000 is above ceiling=8000000"),
+            ({"floor": 9 * MICRO}, "floor=9000000 is above ceiling=2000000"),
             ({"start_threshold": 9 * MICRO}, "start_threshold=9000000 needs to be between"),
             (
                 {"override_threshold": -3 * MICRO, "override_until_ms": 1},
