@@ -30,8 +30,8 @@ class TestCheck:
             ({"floor": 9 * MICRO}, "floor=9000000 is above ceiling=2000000"),
             ({"start_threshold": 9 * MICRO}, "start_threshold=9000000 needs to be between"),
             (
-                {"override_threshold": -3 * MICRO, "override_until_ms": 1},
-                "override_threshold=-3000000 needs to be between",
+                {"override_threshold": -9 * MICRO, "override_until_ms": 1},
+                "override_threshold=-9000000 needs to be between",
             ),
             ({"override_threshold": 0}, "needs override_until_ms"),
             ({"horizon_ms": HOUR_MS}, "horizon_ms=3600000 needs to be at least 7200000"),
