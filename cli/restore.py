@@ -66,7 +66,7 @@ async def restore_site(line: Line, site: str, lines: tuple[str, ...]) -> Restore
     store = line.store()
     try:
         known = await store.sites()
-        config = (await store.state(site)).config if site in known else BudgetConfig()
+        config = (await store.state(site)).config if known.get(site) else BudgetConfig()  # no lines: its keys are gone
         return await store.restore(
             site,
             sorted({*known.get(site, ()), *lines}) or list(DEFAULT_LINES),

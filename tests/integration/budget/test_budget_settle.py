@@ -207,6 +207,18 @@ class TestSweep:
             left.append((await site.store.state(site.name)).open_stops)
         assert [24, 8, 0] == left
 
+    async def test_a_stop_beyond_the_sweep_has_expired_all_the_same(self, site: Trial) -> None:
+        """Twenty older ones are overdue too, and its verdict's own sweep does not reach it."""
+        await site.configure(audit_ppm=MICRO, burst_diverts=100)
+        await site.redis.hset(site.keys.key("budget"), "diverts", 100 * MICRO)
+        for _ in range(20):
+            await site.decide(audit_draw_ppm=0)
+        capture_id = (await site.decide(0)).capture_id
+        await site.advance(TIMEOUT_MS)
+        assert "revised" == (await site.judge(Verdict.DAMAGED, capture_id)).state
+        state = await site.store.state(site.name)
+        assert (2 * MICRO, 0, 1, 4) == (state.balance, state.pending, state.expired, state.open_stops)
+
     async def test_expired_tokens_are_gone_and_refill_brings_new_ones(self, site: Trial) -> None:
         """At alpha = 1 % a hundred captures earn one."""
         for _ in range(3):
