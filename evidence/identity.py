@@ -27,16 +27,21 @@ from schemas.words import MICRO, IdentityMethod
 MAX_CLAIMS: Final = 8  # a decision record stays below 2 kB whatever a picture full of codes says
 MAX_CODE_SHOWN: Final = 32
 
-Cosine = Annotated[int, Meta(ge=-2 * MICRO, le=2 * MICRO, description="Millionths of a cosine, or of a difference.")]
+Cosine = Annotated[int, Meta(ge=-4 * MICRO, le=4 * MICRO, description="Millionths of a cosine, a difference or sum.")]
 Chance = Annotated[int, Meta(ge=0, le=MICRO, description="Millionths.")]
 
 
 class ImageTier(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When a look counts, among so many products: the more there are, the likelier a stranger looks like one."""
+    """When a look counts, among so many products: the more there are, the likelier a stranger looks like one.
+
+    The patch maps choose the product; whether it is believed depends on the cosine of its pooled vectors plus
+    `margin_weight` times its lead in patch similarity over the second best. Either alone accepts far fewer captures at
+    the same rate of strangers (decision 0025).
+    """
 
     products: Annotated[int, Meta(ge=1, description="Holds for up to this many products to choose from.")]
-    patch: Cosine  # the best product's patch similarity is at least this
-    margin: Cosine  # and this much above the second best product's
+    margin_weight: Annotated[int, Meta(ge=0, le=10 * MICRO, description="Millionths.")]
+    score: Cosine  # at least this much in all
     right: Chance  # measured share of right answers among those accepted
 
 
@@ -46,14 +51,14 @@ class IdentityLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     scan: Chance = 990_000  # a scan is right this often: a neighbour's label, a reused tote
     barcode: Chance = 995_000  # a code read alike from two transforms of the picture, or by a strong symbology
     unconfirmed: Chance = 900_000  # read once, but a product of the catalogue has it
-    false_accepts: Chance = 10_000  # of units whose product is not in the gallery, so many get a name by their looks
+    false_accepts: Chance = 20_000  # of units whose product is not in the gallery, so many get a name by their looks
     tiers: Annotated[tuple[ImageTier, ...], Meta(min_length=1)] = (  # widest last; it also holds beyond its size
-        ImageTier(products=MICRO, patch=900_000, margin=50_000, right=950_000),
+        ImageTier(products=MICRO, margin_weight=500_000, score=950_000, right=950_000),
     )
-    # Looks contradict a scan or code only if another product looks at least so alike ...
-    strong_patch: Cosine = 900_000
-    strong_margin: Cosine = 100_000  # ... so much more alike than the product named ...
-    poor_patch: Cosine = 700_000  # ... whose own references look at most this alike.
+    # Looks contradict a scan or code only if another product passes the limits of the whole gallery, looks so much more
+    # alike (patch similarity) than the product named ...
+    strong_margin: Cosine = 100_000
+    poor_patch: Cosine = 700_000  # ... and that one's own references look at most this alike.
 
     def tier(self, products: int) -> ImageTier:
         """Return the limits for a choice among so many products."""
@@ -193,16 +198,22 @@ def _named(scan: ScanClaim | None, codes: Sequence[CodeClaim], limits: IdentityL
 def _look(ordered: Sequence[ImageCandidate], expected: Sequence[str], limits: IdentityLimits) -> _Claim | None:
     """Return the product the unit looks like, if the looks pass the limits for a choice of this size."""
     allowed = set(expected)
-    choice = [candidate for candidate in ordered if not allowed or candidate.product_id in allowed]
-    if not choice:
-        return None
-    best = choice[0]
+    if not ordered or (allowed and ordered[0].product_id not in allowed):
+        return None  # it looks more like something that is not expected than like anything that is
     tier = limits.tier(len(allowed) if allowed else MICRO)
-    rivals = [candidate.patch for candidate in ordered if candidate.product_id != best.product_id]
-    margin = best.patch - max(rivals, default=-1.0)
-    if _micro(best.patch) < tier.patch or _micro(margin) < tier.margin:
+    if look_score(ordered, tier) < tier.score:
         return None
-    return _Claim(IdentityMethod.IMAGE, best.product_id, tier.right)
+    return _Claim(IdentityMethod.IMAGE, ordered[0].product_id, tier.right)
+
+
+def look_score(ordered: Sequence[ImageCandidate], tier: ImageTier) -> int:
+    """Return how much the first of some candidates, the most alike by its patch maps, can be believed, in millionths.
+
+    The one candidate of a list has no lead.
+    """
+    best = ordered[0]
+    lead = best.patch - ordered[1].patch if len(ordered) > 1 else 0.0
+    return _micro(best.similarity) + _micro(lead) * tier.margin_weight // MICRO
 
 
 def _contradiction(product_id: str, ordered: Sequence[ImageCandidate], limits: IdentityLimits) -> _Claim | None:
@@ -211,15 +222,15 @@ def _contradiction(product_id: str, ordered: Sequence[ImageCandidate], limits: I
     Without references of the product named there is nothing to say: a look alone is a guess.
     """
     own = next((candidate for candidate in ordered if candidate.product_id == product_id), None)
-    other = next((candidate for candidate in ordered if candidate.product_id != product_id), None)
-    if own is None or other is None:
+    if own is None or ordered[0].product_id == product_id:
         return None
-    clearly_other = _micro(other.patch) >= limits.strong_patch and (
-        _micro(other.patch - own.patch) >= limits.strong_margin
+    whole = limits.tiers[-1]
+    clearly_other = _micro(ordered[0].patch - own.patch) >= limits.strong_margin and (
+        look_score(ordered, whole) >= whole.score
     )
     if not clearly_other or _micro(own.patch) > limits.poor_patch:
         return None
-    return _Claim(IdentityMethod.IMAGE, other.product_id, limits.tiers[-1].right)
+    return _Claim(IdentityMethod.IMAGE, ordered[0].product_id, whole.right)
 
 
 def _claims(

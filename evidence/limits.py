@@ -8,6 +8,7 @@ accepted then is a false accept. A choice among few products is drawn at random 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -18,25 +19,46 @@ from schemas.faults import Fatal
 from schemas.words import MICRO
 
 SIZES: Final = (1, 3, 10, 30, 100)  # of expected lists; beyond the last one measured, the whole gallery's limits hold
-MARGINS: Final = np.linspace(0.0, 0.3, 61)
+MARGIN_WEIGHTS: Final = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0)
+STRANGERS: Final = 0.25  # captures of products without references, for each one with: what an accepted look is worth
 DRAWS: Final = 8  # random choices for each capture and size
 LEAST: Final = 50
 FALSE_CONFLICTS: Final = 0.001  # of captures with a right scan, so many may look like something else, clearly
-_NOTHING: Final = -1.0  # patch similarity of the second best where there is none
+POOR: Final = 0.02  # of captures, so many look unlike their own references
+_NOTHING: Final = -4.0  # below any similarity
 
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Choice:
+    """What was chosen for each of N captures: float64[N] pooled similarity and lead of the first, and whether right."""
+
+    similarity: Floats
+    lead: Floats
+    right: NDArray[np.bool_]
+
+    def score(self, margin_weight: float) -> Floats:
+        """Return what `evidence.identity.look_score` says, as cosines."""
+        return self.similarity + margin_weight * self.lead
+
+
 def fit_limits(
-    patch: NDArray[np.float32], own: Sequence[int], *, false_accepts: int = 10_000, seed: int = 0
+    patch: NDArray[np.float32],
+    similarity: NDArray[np.float32],
+    own: Sequence[int],
+    *,
+    false_accepts: int = 20_000,
+    seed: int = 0,
 ) -> IdentityLimits:
     """Return the limits at which strangers are accepted no more often than stated.
 
-    Among the pairs of limits that hold the false-accept rate, the one that recognises most captures is taken.
+    Among the weights of the lead, the one that recognises most captures at that rate is taken, for each size.
 
     Args:
         patch: float32[captures, products], the patch similarity of each capture (damaged ones, too) to the best
             reference of each product, as `evidence.identity.rank` makes it; none of the captures is a reference.
+        similarity: float32[captures, products], of the pooled vectors, as `gallery.index` makes it.
         own: the column of each capture's own product.
         false_accepts: of strangers, millionths.
         seed: of the random choices.
@@ -47,87 +69,65 @@ def fit_limits(
     captures, products = patch.shape
     if captures < LEAST or products < 2:  # noqa: PLR2004 - one product leaves nothing to take for it
         raise Fatal(f"limits need {LEAST} captures and 2 products, these are {captures} and {products}")
-    scores, columns = patch.astype(np.float64), np.asarray(own)
-    sizes = [size for size in SIZES if size < products]
-    tiers = [_tier(size, *_choices(scores, columns, size, seed), false_accepts / MICRO) for size in sizes]
-    tiers.append(_tier(MICRO, *_whole(scores, columns), false_accepts / MICRO))
-    mine = scores[np.arange(captures), columns]
-    theirs = _without(scores, columns).max(axis=1)
-    poor = float(np.quantile(mine, 0.02))
-    # Among captures that look poor, so far above is another product by chance, rarely enough over all captures.
-    lead = np.where(mine <= poor, theirs - mine, -1.0)
+    looks, pooled, column = patch.astype(np.float64), similarity.astype(np.float64), np.asarray(own)
+    tiers = []
+    for size in (size for size in SIZES if size < products):
+        known, strangers = _drawn(column, products, size, seed)
+        rows = np.repeat(np.arange(captures), DRAWS)[:, None]
+        mated = _choose(looks[rows, known], pooled[rows, known], right=0)
+        tiers.append(_tier(size, mated, _choose(looks[rows, strangers], pooled[rows, strangers]), false_accepts))
+    others = looks.copy()
+    others[np.arange(captures), column] = _NOTHING
+    whole = _tier(MICRO, _choose(looks, pooled, right=column), _choose(others, pooled), false_accepts)
+    mine = looks[np.arange(captures), column]
+    poor = float(np.quantile(mine, POOR))
+    lead = np.where(mine <= poor, others.max(axis=1) - mine, 0.0)
     return IdentityLimits(
         false_accepts=false_accepts,
-        tiers=tuple(tiers),
-        strong_patch=tiers[-1].patch,
+        tiers=(*tiers, whole),
         strong_margin=_micro(max(float(np.quantile(lead, 1 - FALSE_CONFLICTS, method="higher")), 0.0) + 0.02),
         poor_patch=_micro(poor),
     )
 
 
-def _whole(scores: Floats, own: NDArray[np.intp]) -> tuple[Floats, Floats, NDArray[np.bool_], Floats, Floats]:
-    """Return best and margin of each capture among all products, whether that is right, and both as a stranger."""
-    best, margin, winner = _best(scores)
-    stranger_best, stranger_margin, _ = _best(_without(scores, own))
-    return best, margin, winner == own, stranger_best, stranger_margin
-
-
-def _choices(
-    scores: Floats, own: NDArray[np.intp], size: int, seed: int
-) -> tuple[Floats, Floats, NDArray[np.bool_], Floats, Floats]:
-    """Return the same for random choices of `size` products, with the own one in it, and without it."""
+def _drawn(own: NDArray[np.intp], products: int, size: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Draw choices of `size` products for each capture: int[N, size] with the own one first, and without it."""
     rng = np.random.default_rng(seed)
-    known, strangers = [], []
-    for capture, column in enumerate(own):
-        others = np.delete(scores[capture], column)
-        for _ in range(DRAWS):
-            drawn = rng.permutation(others)[:size]
-            strangers.append(drawn)
-            known.append(np.append(scores[capture, column], drawn[: size - 1]))
-    best, margin, winner = _best(np.array(known))
-    stranger_best, stranger_margin, _ = _best(np.array(strangers))
-    return best, margin, winner == 0, stranger_best, stranger_margin
+    strangers = np.array(
+        [rng.permutation(np.delete(np.arange(products), column))[:size] for column in own for _ in range(DRAWS)]
+    )
+    known = np.column_stack([np.repeat(own, DRAWS), strangers[:, : size - 1]])
+    return known, strangers
 
 
-def _best(scores: Floats) -> tuple[Floats, Floats, NDArray[np.intp]]:
-    """Return for each row its best score, its lead over the second, and its column."""
-    winner = scores.argmax(axis=1)
-    best = scores.max(axis=1)
-    rest = scores.copy()
-    rest[np.arange(len(scores)), winner] = _NOTHING
-    return best, best - rest.max(axis=1), winner
+def _choose(looks: Floats, pooled: Floats, right: NDArray[np.intp] | int = -1) -> _Choice:
+    """Take the product whose patch maps are most alike, of each row; `right` is the column of the true one, if any."""
+    rows, first = np.arange(len(looks)), looks.argmax(axis=1)
+    rest = looks.copy()
+    rest[rows, first] = _NOTHING
+    lead = looks[rows, first] - rest.max(axis=1) if looks.shape[1] > 1 else np.zeros(len(looks))
+    # With one rival left out as the capture's own there may be none: no lead then, as in `look_score`.
+    return _Choice(pooled[rows, first], np.where(lead > 2, 0.0, lead), first == right)  # noqa: PLR2004 - cosines
 
 
-def _without(scores: Floats, own: NDArray[np.intp]) -> Floats:
-    """Return the scores with each capture's own product made unlike anything."""
-    others = scores.copy()
-    others[np.arange(len(scores)), own] = _NOTHING
-    return others
-
-
-def _tier(
-    size: int,
-    best: Floats,
-    margin: Floats,
-    right: NDArray[np.bool_],
-    stranger_best: Floats,
-    stranger_margin: Floats,
-    false_accepts: float,
-) -> ImageTier:
-    """Return the pair of limits that recognises most captures while so few strangers pass."""
-    allowed = int(false_accepts * len(stranger_best))
-    found: tuple[int, float, float] | None = None
-    for least in MARGINS:
-        passing = np.sort(stranger_best[stranger_margin >= least])[::-1]
-        limit = float(passing[allowed]) + 1e-6 if len(passing) > allowed else _NOTHING
-        recognised = int((right & (margin >= least) & (best >= limit)).sum())
+def _tier(size: int, mated: _Choice, strangers: _Choice, false_accepts: int) -> ImageTier:
+    """Return the weight and limit that recognise most captures while so few strangers pass."""
+    allowed = len(strangers.similarity) * false_accepts // MICRO
+    found: tuple[int, int, float, float] | None = None
+    for weight in MARGIN_WEIGHTS if size > 1 else (0.0,):
+        limit = float(np.sort(strangers.score(weight))[::-1][allowed]) + 2 / MICRO  # above, after rounding
+        accepted = mated.score(weight) >= limit
+        recognised = int((accepted & mated.right).sum())
         if found is None or recognised > found[0]:
-            found = recognised, limit, float(least)
-    recognised, limit, least = found or (0, 1.0, 1.0)
-    accepted = int(((margin >= least) & (best >= limit)).sum())
-    # The rule of succession: no product is recognised without any doubt because few were tried.
+            found = recognised, int(accepted.sum()), weight, limit
+    recognised, names, weight, limit = found or (0, 0, 0.0, 1.0)
+    # The rule of succession: nothing is right without any doubt because few were tried. Strangers are wrong, too.
+    wrong = names - recognised + STRANGERS * len(mated.right) * false_accepts / MICRO
     return ImageTier(
-        products=size, patch=_micro(limit), margin=_micro(least), right=MICRO * (recognised + 1) // (accepted + 2)
+        products=size,
+        margin_weight=_micro(weight),
+        score=_micro(limit),
+        right=round(MICRO * (recognised + 1) / (recognised + wrong + 2)),
     )
 
 

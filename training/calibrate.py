@@ -36,7 +36,11 @@ def calibrate(trial: Trial, versions: Versions, *, seed: int) -> Calibration:
     Raises:
         Fatal: too few captures.
     """
-    limits = fit_limits(np.stack([case.likeness for case in trial.cases]), [case.product for case in trial.cases])
+    limits = fit_limits(
+        np.stack([case.likeness for case in trial.cases]),
+        np.stack([case.cosines for case in trial.cases]),
+        [case.product for case in trial.cases],
+    )
     rows = []
     for index, case in enumerate(trial.cases):
         other = int(draws(Domain.TRAINING, seed, index).integers(1, len(trial.gallery)))
