@@ -79,7 +79,7 @@ class TestThreshold:
     def test_it_spends_the_budget_on_any_stream(self, shape: str) -> None:
         """About alpha of 8,000 captures, all false, after the stream has changed; never by running dry."""
         rng = random.Random(9)
-        config = BudgetConfig()
+        config = BudgetConfig(start_threshold=2 * MICRO, ceiling=8 * MICRO, floor=-8 * MICRO)  # far from the stream
         threshold, balance = Threshold(config.start_threshold), 50 * MICRO
         alarms = withheld = 0
         for at in range(20_000):
