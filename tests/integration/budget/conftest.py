@@ -31,6 +31,8 @@ async def site(store_url: str, unique: str) -> AsyncIterator[Trial]:
         beta_ppm=100_000,
         burst_diverts=10,
         audit_ppm=0,
+        floor=-2_000_000,
+        ceiling=8_000_000,
         start_threshold=0,
         verdict_delay_ms=1_000,
     )
