@@ -55,10 +55,10 @@ class IdentityLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     tiers: Annotated[tuple[ImageTier, ...], Meta(min_length=1)] = (  # widest last; it also holds beyond its size
         ImageTier(products=MICRO, margin_weight=500_000, score=950_000, right=950_000),
     )
-    # Looks contradict a scan or code only if another product passes the limits of the whole gallery, looks so much more
-    # alike (patch similarity) than the product named ...
-    strong_margin: Cosine = 100_000
-    poor_patch: Cosine = 700_000  # ... and that one's own references look at most this alike.
+    # Looks contradict a scan or code only if another product's pooled vectors are at least so alike ...
+    strong_similarity: Cosine = 900_000
+    strong_margin: Cosine = 150_000  # ... its patch maps by so much more alike than those of the product named ...
+    poor_patch: Cosine = 700_000  # ... which are at most this alike.
 
     def tier(self, products: int) -> ImageTier:
         """Return the limits for a choice among so many products."""
@@ -224,13 +224,11 @@ def _contradiction(product_id: str, ordered: Sequence[ImageCandidate], limits: I
     own = next((candidate for candidate in ordered if candidate.product_id == product_id), None)
     if own is None or ordered[0].product_id == product_id:
         return None
-    whole = limits.tiers[-1]
-    clearly_other = _micro(ordered[0].patch - own.patch) >= limits.strong_margin and (
-        look_score(ordered, whole) >= whole.score
-    )
-    if not clearly_other or _micro(own.patch) > limits.poor_patch:
+    alike = _micro(ordered[0].similarity) >= limits.strong_similarity
+    far_ahead = _micro(ordered[0].patch - own.patch) >= limits.strong_margin
+    if not alike or not far_ahead or _micro(own.patch) > limits.poor_patch:
         return None
-    return _Claim(IdentityMethod.IMAGE, ordered[0].product_id, whole.right)
+    return _Claim(IdentityMethod.IMAGE, ordered[0].product_id, limits.tiers[-1].right)
 
 
 def _claims(

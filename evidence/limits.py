@@ -25,6 +25,7 @@ DRAWS: Final = 8  # random choices for each capture and size
 LEAST: Final = 50
 FALSE_CONFLICTS: Final = 0.001  # of captures with a right scan, so many may look like something else, clearly
 POOR: Final = 0.02  # of captures, so many look unlike their own references
+STRONG: Final = 0.95  # of captures, so many look like their own product as strongly as another has to, to contradict
 _NOTHING: Final = -4.0  # below any similarity
 
 Floats = NDArray[np.float64]
@@ -74,8 +75,8 @@ def fit_limits(
     for size in (size for size in SIZES if size < products):
         known, strangers = _drawn(column, products, size, seed)
         rows = np.repeat(np.arange(captures), DRAWS)[:, None]
-        mated = _choose(looks[rows, known], pooled[rows, known], right=0)
-        tiers.append(_tier(size, mated, _choose(looks[rows, strangers], pooled[rows, strangers]), false_accepts))
+        few = _choose(looks[rows, known], pooled[rows, known], right=0)
+        tiers.append(_tier(size, few, _choose(looks[rows, strangers], pooled[rows, strangers]), false_accepts))
     others = looks.copy()
     others[np.arange(captures), column] = _NOTHING
     whole = _tier(MICRO, _choose(looks, pooled, right=column), _choose(others, pooled), false_accepts)
@@ -85,6 +86,7 @@ def fit_limits(
     return IdentityLimits(
         false_accepts=false_accepts,
         tiers=(*tiers, whole),
+        strong_similarity=_micro(float(np.quantile(pooled[np.arange(captures), column], 1 - STRONG))),
         strong_margin=_micro(max(float(np.quantile(lead, 1 - FALSE_CONFLICTS, method="higher")), 0.0) + 0.02),
         poor_patch=_micro(poor),
     )

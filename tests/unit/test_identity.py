@@ -38,6 +38,7 @@ LIMITS = IdentityLimits(
         ImageTier(products=10, margin_weight=500_000, score=800_000, right=970_000),
         ImageTier(products=1_000, margin_weight=500_000, score=950_000, right=950_000),
     ),
+    strong_similarity=800_000,
     strong_margin=200_000,
     poor_patch=600_000,
 )
@@ -212,7 +213,7 @@ class TestConflict:
     def test_a_guess_contradicts_nobody(self) -> None:
         """Unless all holds: another strongly alike, far above, and the own references poor."""
         harmless = [
-            like(pooled=0.7, P_1=0.55, P_2=0.84),  # the other one would not be recognised either
+            like(pooled=0.7, P_1=0.55, P_2=0.84),  # the other one is not so alike itself
             like(pooled=0.99, P_1=0.59, P_2=0.78),  # nor is it far above
             like(P_1=0.65, P_2=0.95),  # the scanned product looks well enough: damage, or a sibling
             like(P_2=0.95),  # the scanned product has no references to look at
@@ -376,6 +377,14 @@ class TestFitLimits:
 
         assert self._recognised(captures, limits) <= 20
         assert limits.tiers[-1].right < MICRO // 2
+
+    def test_wrong_scans_are_mostly_contradicted(self) -> None:
+        """A scan of a product that looks quite different is found out by the looks of most units."""
+        captures = self.captures(count=1_000)
+        limits = fit_limits(*captures)
+        neighbours = Captures(captures.patch, captures.pooled, [(own + 1) % 40 for own in captures.own])
+
+        assert sum(i.conflict for i in self.identities(neighbours, limits, scanned=True)) >= 800
 
     def test_right_scans_are_hardly_ever_contradicted(self) -> None:
         """Of captures whose scan is right, at most a few in a thousand look clearly like something else."""
