@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evidence.calibration import Calibration, Densities, Gallery, Line
+from evidence.calibration import DEFAULT_PATH, Calibration, Densities, Gallery, Line
 from evidence.fusion import MAX_SCORE, FitRow, fit, fuse, terms, words
 from evidence.identity import IdentityLimits
 from evidence.logarithm import ln_micro
@@ -252,6 +253,16 @@ class TestCalibrationFile:
         CALIBRATION.save(tmp_path / "fusion.json")
 
         assert CALIBRATION == Calibration.load(tmp_path / "fusion.json")
+
+    def test_the_one_that_is_shipped_is_usable(self) -> None:
+        """The file beside the models is read by this software, and its densities rise as they should."""
+        shipped = Calibration.load(Path(__file__).parents[2] / DEFAULT_PATH)
+        knots = range(len(shipped.by_code.densities.intact))
+        densities = shipped.by_code.densities
+        ratios = [gallery_log_ratio(densities.origin + knot * densities.step, MICRO, densities) for knot in knots]
+
+        assert shipped.classifier.startswith("damage_classifier:")
+        assert all(before <= after + 20_000 for before, after in pairwise(ratios))  # heights are rounded to integers
 
     def test_the_same_numbers_make_the_same_bytes(self, tmp_path: Path) -> None:
         """A calibration made twice shows no change in version control."""
