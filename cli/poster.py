@@ -18,6 +18,7 @@ WIDTH: Final = 1600
 MARGIN: Final = 52
 GAP: Final = 24
 CAPTION: Final = 44  # height of a caption
+FLATTEST: Final = 0.4  # height by width of a frame
 SPACE: Final = 16  # above a title
 LEFT: Final = 900  # width of the pictures' column
 RIGHT: Final = WIDTH - 2 * MARGIN - LEFT - 56
@@ -77,17 +78,23 @@ def _header(sheet: Sheet, story: Story, tone: Color) -> float:
 def _pictures(sheet: Sheet, y: float, tone: Color, views: Sequence[Tile], references: Sequence[Tile]) -> float:
     """Draw the views, the evidence enlarged, and the references, in two rows without gaps.
 
-    One view stands beside its evidence. Several have a row to themselves, their evidence stands beside the references.
+    One view stands beside its evidence, or fills the column where there are no references. Several have a row to
+    themselves, their evidence stands beside the references.
     """
     y -= SPACE
     half, right = (LEFT - GAP) / 2, MARGIN + (LEFT + GAP) / 2
     closer = [part for tile in views if (part := _closer(tile)) is not None]
+    if len(views) == 1 and not references:
+        y = _grid(
+            sheet, MARGIN, _title(sheet, MARGIN, y, LEFT, "What the camera saw"), LEFT, views, columns=1, tone=tone
+        )
+        return _compared(sheet, MARGIN, y, LEFT, references, columns=4, tone=tone)
     if closer and len(views) == 1:
         below = _title(sheet, MARGIN, y, half, "What the camera saw")
         _title(sheet, right, y, half, "Where the evidence is strongest")
         _grid(sheet, right, below, half, closer, columns=1, tone=tone)
         y = _grid(sheet, MARGIN, below, half, views, columns=1, tone=tone)
-        return _compared(sheet, MARGIN, y, LEFT, references, columns=3, tone=tone)
+        return _compared(sheet, MARGIN, y, LEFT, references, columns=4, tone=tone)
     y = _title(sheet, MARGIN, y, LEFT, "What the cameras saw")
     y = _grid(sheet, MARGIN, y, LEFT, views, columns=min(3, max(2, len(views))), tone=tone)
     if not closer:
@@ -101,6 +108,7 @@ def _compared(
     sheet: Sheet, x: float, y: float, width: float, references: Sequence[Tile], *, columns: int, tone: Color
 ) -> float:
     y = _title(sheet, x, y, width, "What it was compared with")
+    columns = min(columns, max(2, len(references)))
     if references:
         return _grid(sheet, x, y, width, references, columns=columns, tone=tone)
     why = "No references: the product was not identified, is disputed, or the gallery holds none of it."
@@ -121,27 +129,29 @@ def _closer(tile: Tile) -> Tile | None:
 
 def _grid(sheet: Sheet, x: float, y: float, width: float, tiles: Sequence[Tile], *, columns: int, tone: Color) -> float:
     """Draw tiles in rows of so many, captions below; return the y below the last."""
-    side = (width - GAP * (columns - 1)) / columns
+    wide = (width - GAP * (columns - 1)) / columns
+    shapes = [float(tile.rgb.shape[0] / tile.rgb.shape[1]) for tile in tiles if tile.rgb is not None]
+    high = wide * min(1.0, max([*shapes, FLATTEST]))
     for number, tile in enumerate(tiles):
         row, column = divmod(number, columns)
-        left, top = x + column * (side + GAP), y + row * (side + CAPTION)
+        left, top = x + column * (wide + GAP), y + row * (high + CAPTION)
         if tile.rgb is None:
-            _absent(sheet, left, top, side, tile.missing)
+            _absent(sheet, left, top, wide, high, tile.missing)
         else:
-            shown = sheet.picture(left, top, side, side, tile.rgb)
+            shown = sheet.picture(left, top, wide, high, tile.rgb)
             if tile.place:
                 px, py, pw, ph = (part / MICRO for part in tile.place)
                 sheet.outline(shown[0] + px * shown[2], shown[1] + py * shown[3], pw * shown[2], ph * shown[3], tone)
-        captions = broken(tile.caption, 17, side)
-        sheet.text(left, top + side + 8, captions[0] if captions else "", 17, GREY)
-    return y + -(-len(tiles) // columns) * (side + CAPTION)
+        captions = broken(tile.caption, 17, wide)
+        sheet.text(left, top + high + 8, captions[0] if captions else "", 17, GREY)
+    return y + -(-len(tiles) // columns) * (high + CAPTION)
 
 
-def _absent(sheet: Sheet, x: float, y: float, side: float, why: str) -> None:
-    sheet.box(x, y, side, side, PALE, radius=6)
-    lines = broken(why, 18, side - 40)
+def _absent(sheet: Sheet, x: float, y: float, wide: float, high: float, why: str) -> None:
+    sheet.box(x, y, wide, high, PALE, radius=6)
+    lines = broken(why, 18, wide - 40)
     for index, line in enumerate(lines):
-        sheet.text(x + side / 2, y + side / 2 + 26 * (index - len(lines) / 2), line, 18, GREY, anchor="ma")
+        sheet.text(x + wide / 2, y + high / 2 + 26 * (index - len(lines) / 2), line, 18, GREY, anchor="ma")
 
 
 def _facts(sheet: Sheet, y: float, tone: Color, story: Story) -> float:
