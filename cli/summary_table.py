@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -18,7 +17,7 @@ Row = tuple[str, str, str]  # what, how many, and what that means
 
 def render(summary: Summary) -> RenderableType:
     """Return the summary as a table, followed by the verdict on the run."""
-    table = Table(box=box.SIMPLE_HEAD, title=_title(summary), title_justify="left", pad_edge=False)
+    table = Table(box=None, show_header=False, title=_title(summary), title_justify="left", pad_edge=False)
     table.add_column("")
     table.add_column("", justify="right")
     table.add_column("", style="dim")
