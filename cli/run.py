@@ -134,8 +134,8 @@ def demo_budget(rate_per_s: float, calibration: Calibration | None) -> BudgetCon
 
     Nothing is reserved for major damage: with a burst of 5, a reserve would hide how the cap itself binds. Scores are
     log-odds at the prevalence that the calibration expects, far below the booth's. Until the threshold knows better it
-    is where, at the booth's prevalence, a unit is as likely damaged as not. The ceiling stays where it is for everyone:
-    a flood goes beyond it.
+    is where, at the booth's prevalence, a unit is as likely damaged as not. The ceiling is beyond any evidence, but not
+    beyond a flood.
     """
     prior = calibration.prior if calibration is not None else 0
     return BudgetConfig(
@@ -146,6 +146,7 @@ def demo_budget(rate_per_s: float, calibration: Calibration | None) -> BudgetCon
         burst_diverts=40,
         audit_ppm=5_000,
         floor=prior - 4 * MICRO,
+        ceiling=prior + 15 * MICRO,
         start_threshold=prior - round(math.log(DAMAGE_RATE / (1 - DAMAGE_RATE)) * MICRO),
         captures_per_s=rate_per_s,
         verdict_delay_ms=round(VERDICT_DELAY_S * 1000),

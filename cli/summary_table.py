@@ -17,15 +17,17 @@ Row = tuple[str, str, str]  # what, how many, and what that means
 
 def render(summary: Summary) -> RenderableType:
     """Return the summary as a table, followed by the verdict on the run."""
-    table = Table(box=None, show_header=False, title=_title(summary), title_justify="left", pad_edge=False)
+    table = Table(
+        box=None, show_header=False, padding=(0, 3, 0, 0), title=_title(summary), title_justify="left", pad_edge=False
+    )
     table.add_column("")
     table.add_column("", justify="right")
     table.add_column("", style="dim")
     for section in (_outcomes(summary), _damage(summary), _identity(summary), _speed(summary)):
+        table.add_row()
         for row in section:
             table.add_row(*row)
-        table.add_section()
-    return Group(table, _verdict(summary))
+    return Group(table, Text(), _verdict(summary))
 
 
 def _title(summary: Summary) -> str:
