@@ -73,7 +73,7 @@ def spill(unit: Unit, rng: np.random.Generator, *, major: bool) -> Unit:
     length, depth, _ = unit.spec.size_cm
     reach = rng.uniform(3.6, 5.2) if major else rng.uniform(2.3, 3.0)
     along = float(rng.uniform(-0.42, 0.42))
-    side = int(rng.choice(3, p=(0.6, 0.2, 0.2)))
+    side = int(rng.choice(3, p=(0.7, 0.15, 0.15)))
     x, y = [
         (along * length, -depth / 2 - 0.4 * reach),
         (length / 2 + 0.25 * reach, along * depth),

@@ -34,17 +34,23 @@ _CHUNK: Final = 64  # captures or references per job: seconds of work, megabytes
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Which pictures: a world, so many products, so many captures, half of them damaged unless said otherwise."""
+    """Which pictures: a world, so many products, so many captures.
+
+    `twins` takes every capture twice, intact and damaged, alike to the last grain of noise but for the damage: what
+    tells them apart is damage and cannot be artwork. Otherwise `damage_rate` of the captures are damaged.
+    """
 
     seed: int
     split: Split
     products: int
     captures: int
     damage_rate: float = 0.5
+    twins: bool = False
 
-    def world(self) -> World:
-        """Return the world the pictures come from."""
-        return World(self.seed, products=self.products, damage_rate=self.damage_rate, split=self.split)
+    def worlds(self) -> list[World]:
+        """Return the world the pictures come from, or the two of twins: intact, damaged."""
+        rates = (0.0, 1.0) if self.twins else (self.damage_rate,)
+        return [World(self.seed, products=self.products, damage_rate=rate, split=self.split) for rate in rates]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +63,7 @@ class Album:
     major: NDArray[np.bool_]  # bool[N]
     cells: NDArray[np.float32]  # float32[N, 10, 10]: share of each cell inside a damage box
     product: NDArray[np.int32]  # int32[N]: number in its world
-    shot: NDArray[np.int32]  # int32[N]: views of one capture, or of one reference, have the same number
+    shot: NDArray[np.int32]  # int32[N]: the same for all views of one capture, or of one reference
     reference: NDArray[np.bool_]  # bool[N]: a pristine reference rather than a capture
 
     def __len__(self) -> int:
@@ -113,18 +119,22 @@ def _calm() -> None:
 
 
 def _render(order: Order, is_reference: bool, places: range) -> Album:
-    world = order.world()
+    worlds = order.worlds()
     rows: list[tuple[NDArray[np.uint8], Truth | None, Exposure, int, int]] = []
     for place in places:
         if is_reference:
             number, copy = divmod(place, REFERENCES_PER_PRODUCT)
             rows += [
-                (seen(view.jpeg), None, Exposure(view, ()), number, place) for view in world.reference(number, copy)
+                (seen(view.jpeg), None, Exposure(view, ()), number, place) for view in worlds[0].reference(number, copy)
             ]
         else:
-            number, truth, exposures = world.expose(place)
-            rows += [(seen(exposure.picture.jpeg), truth, exposure, number, place) for exposure in exposures]
-    hurt = [truth if truth is not None and exposure.boxes else None for _, truth, exposure, *_ in rows]
+            takes = [world.expose(place) for world in worlds]
+            for views in zip(*(exposures for _, _, exposures in takes), strict=True):  # twins lie side by side
+                for take, ((number, truth, _), view) in enumerate(zip(takes, views, strict=True)):
+                    rows.append((seen(view.picture.jpeg), truth, view, number, place * len(worlds) + take))
+    hurt = [
+        truth if truth is not None and truth.damaged and exposure.boxes else None for _, truth, exposure, *_ in rows
+    ]
     return Album(
         pixels=np.stack([pixels for pixels, *_ in rows]),
         damaged=np.array([truth is not None for truth in hurt]),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from booth.draws import Domain, draws
@@ -14,21 +15,13 @@ from evidence.fit import FitRow, fit
 from evidence.fusion import fuse
 from evidence.identity import IdentityLimits, ImageCandidate, ScanClaim, identify
 from evidence.limits import fit_limits
+from evidence.triton import CLASSIFIER, EMBEDDING
 from schemas.messages import Identity
 from training.measure import Case, Trial
 from training.scores import auroc, recall_at
 
 
-@dataclass(frozen=True, slots=True)
-class Versions:
-    """The names under which a calibration and the models it belongs to are recorded."""
-
-    fusion: str
-    classifier: str
-    embedding: str
-
-
-def calibrate(trial: Trial, versions: Versions, *, seed: int) -> Calibration:
+def calibrate(trial: Trial, *, seed: int) -> Calibration:
     """Measure the limits of identification, then fit every pattern.
 
     Each capture counts with a right scan and, where its looks suffice, without one.
@@ -62,9 +55,9 @@ def calibrate(trial: Trial, versions: Versions, *, seed: int) -> Calibration:
             )
     return fit(
         rows,
-        version=versions.fusion,
-        classifier=versions.classifier,
-        embedding=versions.embedding,
+        version="not yet saved",
+        classifier=f"{CLASSIFIER}:1",
+        embedding=f"{EMBEDDING}:1",
         limits=limits,
     )
 
@@ -127,7 +120,13 @@ def identified(case: Case, limits: IdentityLimits, *, scanned: bool) -> Identity
 
 
 def save(calibration: Calibration, repository: Path) -> Path:
-    """Write the calibration beside the models; Triton takes folders for models, not files."""
+    """Write the calibration beside the models, named by its content and theirs.
+
+    Decisions record that name. Triton takes folders for models, not files.
+    """
+    content = hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(calibration, version="")))
+    for model in (CLASSIFIER, EMBEDDING):
+        content.update((repository / model / "1" / "model.onnx").read_bytes())
     path = repository / "fusion.json"
-    calibration.save(path)
+    msgspec.structs.replace(calibration, version=f"fusion-{content.hexdigest()[:12]}").save(path)
     return path

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
+
+from schemas.faults import Fatal
 
 _BEGIN: Final = "<!-- figures: written by training.recipe -->"
 _END: Final = "<!-- end of figures -->"
@@ -31,6 +34,18 @@ class Card:
     def save(self, path: Path) -> None:
         """Write the card as JSON."""
         path.write_text(json.dumps(_rounded(asdict(self)), indent=1, sort_keys=True) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Card:
+        """Read the card of models that are there.
+
+        Raises:
+            Fatal: there is none, or it is of another version.
+        """
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except (OSError, msgspec.DecodeError) as error:
+            raise Fatal(f"{path} is no usable model card: {error}. Make the models anew: make models") from error
 
     def table(self) -> str:
         """Return the figures as Markdown."""
@@ -59,5 +74,5 @@ def _rounded(value: object) -> object:
     if isinstance(value, dict):
         return {key: _rounded(each) for key, each in value.items()}
     if isinstance(value, float):
-        return None if math.isnan(value) else round(value, 6)
+        return round(value, 6)
     return value

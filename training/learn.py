@@ -27,7 +27,7 @@ class Budget:
     """How long to learn: so many steps of so many products, and never longer than a wall time."""
 
     steps: int
-    products: int = 12  # in a batch, five views of each
+    products: int = 10  # in a batch, six views of each
     rate: float = 2.5e-3
     limit_s: float = 600.0
 
@@ -42,7 +42,10 @@ class Lesson:
 
 
 def learn(album: Album, budget: Budget, *, seed: int, threads: int = 2) -> Lesson:
-    """Train both networks. The same album, budget, seed and threads give the same pair, if the time suffices."""
+    """Train both networks on an album of twins.
+
+    The same album, budget, seed and threads give the same pair, if the time suffices.
+    """
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     pair = Pair().to(memory_format=torch.channels_last)
@@ -101,21 +104,22 @@ def _rates(budget: Budget, began: float) -> Iterator[float]:
 
 
 def _families(album: Album) -> list[tuple[Rows, Rows]]:
-    """Return the rows of references and of captures of each product that has enough of both."""
+    """Return the rows of each product that has enough: references int64[n], and twins int64[n, 2] side by side."""
     shelf = []
     for number in np.unique(album.product):
         own = album.product == number
         references, captures = np.flatnonzero(own & album.reference), np.flatnonzero(own & ~album.reference)
         if len(references) >= REFERENCES and len(captures) >= CAPTURES:
-            shelf.append((references, captures))
+            shelf.append((references, captures.reshape(-1, 2)))
     return shelf
 
 
 def _batch(shelf: list[tuple[Rows, Rows]], products: int, rng: np.random.Generator) -> Rows:
-    """Draw whole families: two references, then three captures of each product."""
+    """Draw whole families: two references, then two pairs of twins of each product."""
     chosen = rng.choice(len(shelf), min(products, len(shelf)), replace=False)
     drawn: list[NDArray[np.int64]] = []
     for place in chosen:
-        references, captures = shelf[int(place)]
-        drawn += [rng.choice(references, REFERENCES, replace=False), rng.choice(captures, CAPTURES, replace=False)]
+        references, twins = shelf[int(place)]
+        drawn.append(rng.choice(references, REFERENCES, replace=False))
+        drawn.append(rng.choice(twins, CAPTURES // 2, replace=False).reshape(-1))
     return np.concatenate(drawn)

@@ -21,7 +21,7 @@ from training.album import Album
 from training.untyped import Network, Tensor
 
 REFERENCES: Final = 2  # of each product in a batch: these rows first,
-CAPTURES: Final = 3  # then these
+CAPTURES: Final = 4  # then these: two pairs of twins, intact and damaged
 VIEWS: Final = REFERENCES + CAPTURES
 CHOICE: Final = 4  # products that a capture's patches are compared with, its own among them
 INSIDE: Final = 0.6  # a cell covered so far by a damage box shows damage,

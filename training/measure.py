@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -106,7 +107,7 @@ def figures(trial: Trial) -> dict[str, float]:
     for name, ill in (("minor", damaged & ~major), ("major", major)):
         told = ill | ~damaged
         found[f"classifier_auroc_{name}"] = auroc(scores[told], ill[told])
-    return found
+    return {name: value for name, value in found.items() if not math.isnan(value)}  # of what there was none of
 
 
 def _ask(repository: Path, model: str, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:

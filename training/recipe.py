@@ -24,13 +24,16 @@ import structlog
 
 from evidence.triton import CLASSIFIER, EMBEDDING
 from training.album import Order, album
-from training.calibrate import Versions, calibrate, fused_figures, save, vetted_negatives
+from training.calibrate import calibrate, fused_figures, save, vetted_negatives
 from training.card import Card
 from training.export import export
 from training.learn import Budget, learn
 from training.measure import figures, try_out
 
 log = structlog.get_logger(__name__)
+
+CARD: Final = "card.json"
+FITTING: Final = 1000  # added to the seed of the products that the fusion is fitted on
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,8 @@ class Scale:
     budget: Budget
 
 
-FULL: Final = Scale(train=(400, 5000), test=(60, 900), budget=Budget(steps=3200, limit_s=600))
-QUICK: Final = Scale(train=(24, 240), test=(10, 150), budget=Budget(steps=40, limit_s=30))
+FULL: Final = Scale(train=(400, 3400), test=(60, 900), budget=Budget(steps=3000, limit_s=600))
+QUICK: Final = Scale(train=(24, 160), test=(10, 150), budget=Budget(steps=40, limit_s=30))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,29 +75,17 @@ def bake(scale: Scale, places: Places, *, seed: int, made_by: str) -> Card:
     """
     seconds: dict[str, float] = {}
     with _timed("render", seconds):
-        lessons = album(Order(seed, "train", *scale.train), cache=places.cache)
-        exam = album(Order(seed, "test", *scale.test, damage_rate=0.3), cache=places.cache)
-        fitting = album(Order(seed + 1000, "test", *scale.test, damage_rate=0.3), cache=places.cache)
+        lessons = album(Order(seed, "train", *scale.train, twins=True), cache=places.cache)
+        probes = album(exam(scale, seed), cache=places.cache).pixels[:16]
     with _timed("train", seconds):
         lesson = learn(lessons, scale.budget, seed=seed)
     networks = dict(zip((CLASSIFIER, EMBEDDING), lesson.pair.served(), strict=True))
     with _timed("export", seconds):
         differences = {
-            name: export(network, name, repository=places.repository, profiles=places.profiles, probes=exam.pixels[:16])
+            name: export(network, name, repository=places.repository, profiles=places.profiles, probes=probes)
             for name, network in networks.items()
         }
     files = {name: (places.repository / name / "1" / "model.onnx").read_bytes() for name in networks}
-    versions = Versions(
-        fusion=f"fusion-{hashlib.sha256(b''.join(files.values())).hexdigest()[:12]}",
-        classifier=f"{CLASSIFIER}:1",
-        embedding=f"{EMBEDDING}:1",
-    )
-    with _timed("calibrate", seconds):
-        calibration = calibrate(try_out(fitting, places.repository), versions, seed=seed)
-    with _timed("measure", seconds):
-        trial = try_out(exam, places.repository)
-        measured = figures(trial) | fused_figures(trial, calibration)
-        save(msgspec.structs.replace(calibration, negatives=vetted_negatives(trial, calibration)), places.repository)
     card = Card(
         made_by=made_by,
         seed=seed,
@@ -105,13 +96,40 @@ def bake(scale: Scale, places: Places, *, seed: int, made_by: str) -> Card:
         bytes={name: len(content) for name, content in files.items()},
         sha256={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         onnx_difference=differences,
-        figures=measured,
+        figures={},
         seconds=seconds,
     )
-    card.save(places.repository / "card.json")
+    return refit(card, scale, places, seed=seed)
+
+
+def refit(card: Card, scale: Scale, places: Places, *, seed: int) -> Card:
+    """Calibrate and measure the models that are there, and write the card anew.
+
+    For when only the arithmetic after the models has changed (`evidence.fit`, `evidence.limits`).
+
+    Raises:
+        Fatal: too few captures.
+    """
+    seconds = dict(card.seconds)
+    with _timed("render tests", seconds):
+        fitting = album(exam(scale, seed + FITTING), cache=places.cache)
+        measuring = album(exam(scale, seed), cache=places.cache)
+    with _timed("calibrate", seconds):
+        calibration = calibrate(try_out(fitting, places.repository), seed=seed)
+    with _timed("measure", seconds):
+        trial = try_out(measuring, places.repository)
+        measured = figures(trial) | fused_figures(trial, calibration)
+        save(msgspec.structs.replace(calibration, negatives=vetted_negatives(trial, calibration)), places.repository)
+    card = dataclasses.replace(card, figures=measured, seconds=seconds)
+    card.save(places.repository / CARD)
     if places.page is not None:
         card.insert(places.page)
     return card
+
+
+def exam(scale: Scale, seed: int) -> Order:
+    """Return captures of products that no network learns from."""
+    return Order(seed, "test", *scale.test, damage_rate=0.3)
 
 
 @contextmanager
@@ -130,17 +148,25 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OWN.repository, help="Triton's model repository (%(default)s)")
     parser.add_argument("--cache", type=Path, default=OWN.cache, help="keeps rendered pictures (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of products, pictures, first weights and batches")
+    parser.add_argument(
+        "--steps", type=int, help=f"of learning ({FULL.budget.steps}); more takes longer, and is better"
+    )
+    parser.add_argument("--refit", action="store_true", help="keep the models, calibrate and measure them again")
     parser.add_argument("--quick", action="store_true", help="small and bad, in a minute or so")
     options = parser.parse_args()
     places = Places(options.out, None, None, options.cache)
     if options.out == OWN.repository:  # only what is served from here is described here
         places = dataclasses.replace(OWN, cache=options.cache)
-    card = bake(
-        QUICK if options.quick else FULL,
-        places,
-        seed=options.seed,
-        made_by=f"python -m training.recipe --seed {options.seed}{' --quick' if options.quick else ''}",
-    )
+    scale = QUICK if options.quick else FULL
+    command = f"python -m training.recipe --seed {options.seed}{' --quick' if options.quick else ''}"
+    if options.steps:
+        limit_s = scale.budget.limit_s * options.steps / scale.budget.steps
+        scale = dataclasses.replace(scale, budget=Budget(steps=options.steps, limit_s=limit_s))
+        command += f" --steps {options.steps}"
+    if options.refit:
+        card = refit(Card.load(places.repository / CARD), scale, places, seed=options.seed)
+    else:
+        card = bake(scale, places, seed=options.seed, made_by=command)
     print(card.table())  # noqa: T201 - the answer of the command
 
 

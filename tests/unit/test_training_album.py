@@ -49,7 +49,7 @@ class TestAlbum:
     def test_pictures_are_what_the_line_sees(self, made: tuple[Album, Path]) -> None:
         """The first capture's pixels went through decode and frame of `evidence`."""
         pictures, _ = made
-        _, _, exposures = ORDER.world().expose(0)
+        _, _, exposures = ORDER.worlds()[0].expose(0)
         assert (seen(exposures[0].picture.jpeg) == pictures.pixels[12]).all()
 
     def test_the_cache_gives_the_same_again(self, made: tuple[Album, Path]) -> None:
@@ -78,3 +78,21 @@ class TestCoverage:
     def test_nothing_covers_nothing(self) -> None:
         """No boxes, no damage."""
         assert 0 == coverage([]).sum()
+
+
+class TestTwins:
+    """Captures taken twice, intact and damaged."""
+
+    def test_twins_lie_side_by_side_and_differ_only_where_the_damage_is(self) -> None:
+        """Even rows are intact, odd ones damaged, of one product; outside the damaged cells they are nearly alike."""
+        pictures = album(Order(seed=3, split="train", products=3, captures=8, twins=True), cache=None, processes=1)
+        rows = np.flatnonzero(~pictures.reference)
+        whole, harmed = rows[0::2], rows[1::2]
+        assert not pictures.damaged[whole].any()
+        assert pictures.damaged[harmed].mean() > 0.8
+        assert (pictures.product[whole] == pictures.product[harmed]).all()
+        assert (pictures.shot[whole] + 1 == pictures.shot[harmed]).all()
+        change = np.abs(pictures.pixels[whole].astype(np.float32) - pictures.pixels[harmed]).mean(axis=3)
+        by_cell = change.reshape(len(whole), 10, 16, 10, 16).mean(axis=(2, 4))
+        inside = pictures.cells[harmed] > 0.6
+        assert by_cell[inside].mean() > 5 * by_cell[pictures.cells[harmed] == 0].mean()

@@ -27,7 +27,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (3, 160, 160, 3), dtype=np.ui
 @pytest.fixture(scope="module")
 def pictures() -> Album:
     """A few pictures of a few products."""
-    return album(Order(seed=5, split="train", products=4, captures=24), cache=None, processes=1)
+    return album(Order(seed=5, split="train", products=4, captures=24, twins=True), cache=None, processes=1)
 
 
 class TestExport:
