@@ -5,7 +5,7 @@
 
 import os
 
-# Before numpy and torch are loaded: their idle threads spin, and on a machine with other work to do that costs more than
-# a second thread brings (measured on two busy cores: measuring took 40 s with one thread, ten minutes with two).
+# Before numpy and torch are loaded: their idle threads spin, which on a busy machine costs more than a second thread
+# brings (two shared cores: measuring the models took 40 s with one thread, ten minutes with two).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
