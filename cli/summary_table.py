@@ -54,9 +54,9 @@ def _undetermined(summary: Summary) -> str:
 
 
 def _damage(summary: Summary) -> Iterator[Row]:
-    chance = f"random stops would catch {summary.random_true_positives:.1f}"
+    chance = f"by chance {summary.random_true_positives:.1f}"
     if summary.luck < LIKELY:
-        chance += f", and as many only once in {_once_in(summary.luck)} runs"
+        chance += f", and so many once in {_once_in(summary.luck)} runs"
     yield "damaged units stopped", str(summary.true_positives), f"of {summary.damaged}; {chance}"
     yield "damaged units missed", str(summary.missed), "by the booth's own knowledge"
     allowed = f"allowed {summary.budget_allowed:g} = {summary.alpha:.1%} x decided + {summary.burst:g}"
