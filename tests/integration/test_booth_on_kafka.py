@@ -20,6 +20,7 @@ from booth.wire import Sender
 from booth.world import Truth, World
 from deploy.local.endpoints import Endpoints
 from schemas.codec import decode, new_uuid7, uuid7_ms
+from schemas.faults import Poison
 from schemas.messages import Capture, Disposition, Product, Reference, Scan, Sidelined, View
 from schemas.words import DamageKind, Divert, Severity, Verdict
 from streams.topics import Entity, create_topics, topic
@@ -132,9 +133,11 @@ class TestStations:
         own = {product.product_id for product in world.products()}
 
         def of_product(record: ConsumerRecord) -> str:
-            if record.topic == topic(Entity.PRODUCTS):
-                return decode(Product, record.value).product_id
-            return decode(Reference, record.value).product_id
+            kind = Product if record.topic == topic(Entity.PRODUCTS) else Reference
+            try:
+                return decode(kind, record.value).product_id
+            except Poison:  # other tests put garbage on the same topics
+                return ""
 
         for entity, count in ((Entity.PRODUCTS, 3), (Entity.REFERENCES, 6)):
 

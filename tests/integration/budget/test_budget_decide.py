@@ -122,8 +122,8 @@ class TestOutcome:
     async def test_a_threshold_set_by_hand_holds_until_it_expires(self, site: Trial) -> None:
         """Then the one the scores made is in force again; decisions under a hand are counted."""
         until_ms = site.now_ms() + HOUR_MS
-        await site.configure(override_threshold=5_000_000, override_until_ms=until_ms)
-        assert 5_000_000 == read(await site.decide(0)).threshold
+        await site.configure(override_threshold=1_500_000, override_until_ms=until_ms)
+        assert 1_500_000 == read(await site.decide(0)).threshold
         await site.advance(HOUR_MS)
         assert 0 == read(await site.decide(0)).threshold
         assert 1 == (await site.store.state(site.name)).overridden
