@@ -133,7 +133,7 @@ class TestStations:
         own = {product.product_id for product in world.products()}
 
         def of_product(record: ConsumerRecord) -> str:
-            kind = Product if record.topic == topic(Entity.PRODUCTS) else Reference
+            kind: type[Product | Reference] = Product if record.topic == topic(Entity.PRODUCTS) else Reference
             try:
                 return decode(kind, record.value).product_id
             except Poison:  # other tests put garbage on the same topics
