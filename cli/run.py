@@ -37,7 +37,7 @@ from settings.line import Settings
 
 RATE_PER_S: Final = 12.0  # what two cores carry with booth, broker, models and workers on them
 DAMAGE_RATE: Final = 0.04
-FLOOD_OFFSET: Final = 12 * MICRO  # raises every score above the threshold's ceiling, so that all ask for a stop
+FLOOD_OFFSET: Final = 25 * MICRO  # raises every score above the ceiling, whatever the threshold has learned
 VERDICT_DELAY_S: Final = 2.0
 INTERRUPTED: Final = 130  # exit status, as shells use it
 TAKEOVER_SLACK_S: Final = 3.0  # beyond the session timeout

@@ -19,7 +19,7 @@ from cli.checker.reading import read
 from cli.checker.takeover import Takeover, check_takeover, takeover
 from cli.faults import Fault, lasts_s, parse
 from cli.live import gauge, line, screen
-from cli.run import demo_budget, terms_of
+from cli.run import FLOOD_OFFSET, demo_budget, terms_of
 from cli.tape import Tape
 from cli.watch import Gauges, Watch, gauges_of
 from deploy.local.parts import PartStatus
@@ -201,3 +201,9 @@ class TestDemoBudget:
         terms = terms_of(demo_budget(rate, None).check())
 
         assert 15.0 == terms.allowed(500)
+
+    def test_a_flood_goes_beyond_the_ceiling(self) -> None:
+        """Raised as in a flood, even the score of the surest intact unit asks for a stop, whatever was learned."""
+        surest = -10 * MICRO
+
+        assert demo_budget(12, None).ceiling <= surest + FLOOD_OFFSET
