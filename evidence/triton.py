@@ -24,14 +24,15 @@ VECTOR: Final = 128
 PATCH: Final = 64
 
 # gRPC waits up to two minutes between attempts to connect; a server that is back after three seconds is to be used at
-# once. Keepalive finds a peer that vanished without a FIN within ten seconds of silence.
+# once. Keepalive finds a peer that vanished without a FIN within ten seconds of a call; without calls there are no pings,
+# because Triton takes them for an attack (GOAWAY too_many_pings).
 _CHANNEL: Final = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 3_000),
-    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.http2.max_pings_without_data", 0),
 ]
 # What Triton answers when the installation is wrong. Everything else may pass by waiting, a model that is being loaded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -39,9 +39,6 @@ class Settings(BaseSettings):
     decide_within_s: float = Field(default=3.0, gt=0)
     scan_wait_s: float = Field(default=0.4, ge=0)  # how long a capture waits for a scan that has not come
     scan_window_s: float = Field(default=30.0, gt=0)  # a scan further away than this is of another unit
-    retention_s: float = Field(default=24 * 3600.0, gt=0)  # R: captures stay on their topic this long
-    horizon_s: float = Field(default=48 * 3600.0, gt=0)  # H: outcomes stay on record this long
-    verdict_timeout_s: float = Field(default=8 * 3600.0, gt=0)
 
     # The window of captures in work, per inspector
     window: int = Field(default=32, ge=1)
@@ -67,17 +64,3 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part for part in value.split(",") if part] if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _horizons(self) -> Settings:
-        if self.retention_s >= self.horizon_s:
-            raise ValueError(
-                "SIDELINE_RETENTION_S must be below SIDELINE_HORIZON_S: else a capture still on its topic "
-                "could outlive its outcome and be decided twice"
-            )
-        if self.verdict_timeout_s >= self.horizon_s:
-            raise ValueError(
-                "SIDELINE_VERDICT_TIMEOUT_S must be below SIDELINE_HORIZON_S: else a verdict could come "
-                "for an outcome that is no longer on record"
-            )
-        return self

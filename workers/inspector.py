@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 
+from budget.config import BudgetConfig
 from budget.records import Record, Request
 from budget.restore import check_seq
 from budget.store import DecisionStore
@@ -30,7 +31,7 @@ from gallery.index import GalleryIndex
 from gallery.patches import PatchCache
 from gallery.store import GalleryStore
 from schemas.codec import cloud_headers
-from schemas.faults import Poison, Reason
+from schemas.faults import Fatal, Poison, Reason
 from schemas.messages import Capture
 from schemas.words import Outcome
 from settings.line import Settings
@@ -38,7 +39,7 @@ from streams.breakers import Breakers
 from streams.delivery import Delivery
 from streams.host import Job, main
 from streams.outbox import Outbox
-from streams.topics import Entity, last_seq, topic
+from streams.topics import Entity, Scope, last_seq, spec, topic
 from streams.window import Limits
 from telemetry.metrics import METRICS
 from workers.answers import Answers, Arrival, Findings, Served, count
@@ -59,6 +60,9 @@ WITHOUT_OUTCOME = frozenset(
         Reason.FROM_THE_FUTURE,
     }
 )
+
+
+RETENTION_MS = spec(Entity.CAPTURES, Scope.SITE).retention_ms
 
 
 class Inspector:
@@ -106,7 +110,7 @@ class Inspector:
         decide_by_ms = delivery.append_ms + round(self._settings.decide_within_s * 1000)
         if capture.decide_by is not None:
             asked_ms = round(capture.decide_by.timestamp() * 1000)
-            if asked_ms > delivery.append_ms + self._settings.retention_s * 1000:
+            if asked_ms > delivery.append_ms + RETENTION_MS:
                 raise Poison(Reason.DEADLINE, f"decide_by is {capture.decide_by.isoformat()}, past all retention")
             decide_by_ms = min(decide_by_ms, asked_ms)
         digest = hashlib.sha256(delivery.value or b"").hexdigest()
@@ -219,6 +223,19 @@ async def _served(models: Models) -> Served:
     return Served(scores.version, embeddings.version)
 
 
+def check_horizon(site: str, config: BudgetConfig) -> None:
+    """Refuse to work where a capture still on its topic could outlive its outcome and be decided a second time (P3).
+
+    Raises:
+        Fatal: naming the command that mends it.
+    """
+    if config.horizon_ms <= RETENTION_MS:
+        raise Fatal(
+            f"site {site} keeps outcomes for {config.horizon_ms} ms, captures stay on their topic for {RETENTION_MS} ms: "
+            f"sideline budget {site} --set horizon_ms={2 * RETENTION_MS}"
+        )
+
+
 @contextlib.asynccontextmanager
 async def opening(settings: Settings) -> AsyncIterator[Job]:
     """Open stores, models and gallery, check that nothing was lost, and say what the inspector works on."""
@@ -231,6 +248,7 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
         for site in sites:
             published = await last_seq(settings.kafka_bootstrap, site)  # before the store: others go on deciding
             check_seq(await store.sequence(site), published)
+            check_horizon(site, (await store.state(site)).config)
         calibration = Calibration.load(settings.model_repository / "fusion.json")
         if len(calibration.negatives) >= MIN_NEGATIVES:  # only a version that no capture was scored with takes it
             for site in sites:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from budget.config import BudgetConfig
 from schemas.words import ID_PATTERN, MAX_EVENT_BYTES
-from settings.line import Settings
 from streams.topics import DEAD_LETTER_SLACK_BYTES, TOPICS, Entity, Scope, entity_of, names, site_of, spec, topic
 
 SITES = st.from_regex(ID_PATTERN, fullmatch=True)
@@ -104,13 +104,12 @@ class TestTable:
 
     def test_retention_keeps_the_horizon(self) -> None:
         """Captures leave before their outcomes do; what restores the store outlives both."""
-        settings = Settings()
+        config = BudgetConfig()
         captures = spec(Entity.CAPTURES, Scope.SITE)
         slack_ms = int(captures.config()["segment.ms"])  # a record leaves with its whole segment
-        assert settings.retention_s * 1000 == captures.retention_ms
-        assert captures.retention_ms + slack_ms < settings.horizon_s * 1000
+        assert captures.retention_ms + slack_ms < config.horizon_ms
         for entity in (Entity.DECISIONS, Entity.DISPOSITIONS):
-            assert spec(entity, Scope.SITE).retention_ms > settings.horizon_s * 1000
+            assert spec(entity, Scope.SITE).retention_ms > config.horizon_ms
 
     def test_compacted_topics_are_keyed_by_what_is_unique(self) -> None:
         """Compaction keeps one record a key, so the key must be the id of the thing."""
