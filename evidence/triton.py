@@ -24,8 +24,8 @@ VECTOR: Final = 128
 PATCH: Final = 64
 
 # gRPC waits up to two minutes between attempts to connect; a server that is back after three seconds is to be used at
-# once. Keepalive finds a peer that vanished without a FIN within ten seconds of a call; without calls there are no pings,
-# because Triton takes them for an attack (GOAWAY too_many_pings).
+# once. Keepalive finds a peer that vanished without a FIN within ten seconds of a call; without calls there are no
+# pings, because Triton takes them for an attack (GOAWAY too_many_pings).
 _CHANNEL: Final = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),

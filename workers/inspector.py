@@ -231,7 +231,7 @@ def check_horizon(site: str, config: BudgetConfig) -> None:
     """
     if config.horizon_ms <= RETENTION_MS:
         raise Fatal(
-            f"site {site} keeps outcomes for {config.horizon_ms} ms, captures stay on their topic for {RETENTION_MS} ms: "
+            f"site {site} keeps outcomes for {config.horizon_ms} ms, captures stay on their topic {RETENTION_MS} ms: "
             f"sideline budget {site} --set horizon_ms={2 * RETENTION_MS}"
         )
 
