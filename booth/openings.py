@@ -56,7 +56,7 @@ def break_up(unit: Unit, rng: np.random.Generator, *, major: bool) -> Unit:
     turn = np.radians(rng.uniform(6, 16) * rng.choice([-1, 1]) * (1.6 if major else 1.0))
     middle = top.corners.mean(axis=0)
     about = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1.0]])
-    lid = dataclasses.replace(top, corners=(top.corners - middle) @ about.T + middle + move)
+    lid = dataclasses.replace(top, corners=(top.corners - middle) @ about.T + middle + move, above=1)
     broken = unit.with_side("top", lid).adding(
         extra=_hollow(unit, rng), marks=(Mark(np.concatenate([top.corners, lid.corners])),)
     )
@@ -160,7 +160,8 @@ def _hinged(panel: Panel, hinge: Vectors, angle: float) -> Panel:
     down = panel.corners[3] - panel.corners[0]
     reach = float(np.linalg.norm(down))
     lifted = np.cos(angle) * down + np.sin(angle) * reach * _UP
-    return dataclasses.replace(panel, corners=np.array([hinge[0], hinge[1], hinge[1] + lifted, hinge[0] + lifted]))
+    corners = np.array([hinge[0], hinge[1], hinge[1] + lifted, hinge[0] + lifted])
+    return dataclasses.replace(panel, corners=corners, above=1)
 
 
 def _edge_mark(closed: Panel, lid: Panel) -> Mark:

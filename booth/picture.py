@@ -24,7 +24,12 @@ def render(scene: Scene, camera: Camera, light: Light, rng: np.random.Generator)
     if scene.ground:
         _lay(ground, scene.ground, camera, light)
     unit = np.zeros((SIDE, SIDE, 4), np.uint8)
-    _lay(unit, sorted(scene.body, key=lambda panel: -camera.distance(panel.corners.mean(axis=0))), camera, light)
+    _lay(
+        unit,
+        sorted(scene.body, key=lambda panel: (panel.above, -camera.distance(panel.corners.mean(axis=0)))),
+        camera,
+        light,
+    )
     for pinch in scene.pinches:
         _crush(unit, pinch, camera, rng)
     clear = 1 - unit[..., 3].astype(np.float32) * np.float32(1 / 255)

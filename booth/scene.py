@@ -16,7 +16,8 @@ class Panel:
     """A flat four-cornered surface with print and relief, seen from one side only.
 
     `corners` float64[4, 3] in centimetres, in the order of the paint's corners: upper left, upper right, lower right,
-    lower left. `paint` uint8[h, w, 3 or 4], opacity last. `relief` float32[h, w]: centimetres outwards.
+    lower left. `paint` uint8[h, w, 3 or 4], opacity last. `relief` float32[h, w]: centimetres outwards. `above` is for
+    what lies on top of other panels: it is drawn after those of a lower number, whatever the distances.
     """
 
     corners: Vectors
@@ -24,6 +25,7 @@ class Panel:
     relief: NDArray[np.float32] | None = None
     gloss: float = 0.08
     shade: float = 1.0
+    above: int = 0
 
     @property
     def normal(self) -> Vectors:

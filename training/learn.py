@@ -63,7 +63,7 @@ def learn(album: Album, budget: Budget, *, seed: int, threads: int = 2) -> Lesso
             answers, (vectors, patches) = pair(images)
         parts = (
             classifier_loss(answers, album, rows),
-            identity_loss(vectors, pair.vector_scale),
+            0.5 * identity_loss(vectors, pair.vector_scale),  # learnt long before damage is
             comparison_loss(patches, album, rows, pair),
         )
         optimiser.zero_grad(set_to_none=True)

@@ -16,7 +16,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits as logistic
 from torch.nn.functional import cross_entropy
 
 from evidence.discrepancy import TOP_CELLS
-from schemas.words import KINDS
 from training.album import Album
 from training.untyped import Network, Tensor
 
@@ -24,9 +23,8 @@ REFERENCES: Final = 2  # of each product in a batch: these rows first,
 CAPTURES: Final = 4  # then these: two pairs of twins, intact and damaged
 VIEWS: Final = REFERENCES + CAPTURES
 CHOICE: Final = 4  # products that a capture's patches are compared with, its own among them
-INSIDE: Final = 0.6  # a cell covered so far by a damage box shows damage,
+INSIDE: Final = 0.6  # a cell covered more than this by a damage box shows damage,
 OUTSIDE: Final = 0.05  # one covered less than this shows none; what is between says nothing
-LOOSE: Final = 0.6  # boxes are loose: a cell inside one counts for less than one outside
 
 Rows = NDArray[np.int64]
 
@@ -36,10 +34,12 @@ def classifier_loss(answers: tuple[Tensor, ...], album: Album, rows: Rows) -> Te
     damage, kinds, severity, _, cells = answers
     is_damaged, is_major, is_kind = (_floats(truth[rows]) for truth in (album.damaged, album.major, album.kinds))
     how_bad = (logistic(severity[:, 0], is_major, reduction="none") * is_damaged).sum() / is_damaged.sum().clamp_min(1)
-    covered = _floats(album.cells[rows]).flatten(1)
-    places = [_where(cells[:, kind].flatten(1), covered * is_kind[:, kind : kind + 1]) for kind in range(len(KINDS))]
+    covered = _floats(album.cells[rows]).flatten(1)[:, None] * is_kind[:, :, None]  # [B, 7, 100]
     return (
-        logistic(damage[:, 0], is_damaged) + logistic(kinds, is_kind) + 0.3 * how_bad + 2.0 * torch.stack(places).sum()
+        logistic(damage[:, 0], is_damaged)
+        + logistic(kinds, is_kind)
+        + 0.3 * how_bad
+        + _where(cells.flatten(2), covered)
     )
 
 
@@ -82,10 +82,13 @@ def comparison_loss(patches: Tensor, album: Album, rows: Rows, pair: Network) ->
 
 
 def _where(logits: Tensor, covered: Tensor) -> Tensor:
-    """Ask of each cell, float32[B, 100], whether it shows damage; `covered` is the share of it inside a damage box."""
-    damaged = (covered > INSIDE).float()
-    weight = torch.where(covered > INSIDE, LOOSE, (covered < OUTSIDE).float())
-    return (logistic(logits, damaged, reduction="none") * weight).sum() / weight.sum()
+    """Ask of each cell whether it shows damage; `covered` is the share of it inside a damage box, same shape.
+
+    Damaged cells are one in hundreds: both kinds of cells count as much in all.
+    """
+    loss = logistic(logits, (covered > INSIDE).float(), reduction="none")
+    shares = [(loss * told).sum() / told.sum().clamp_min(1) for told in (covered > INSIDE, covered < OUTSIDE)]
+    return torch.stack(shares).mean()
 
 
 def _floats(values: NDArray[np.bool_] | NDArray[np.float32]) -> Tensor:
