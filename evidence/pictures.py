@@ -159,7 +159,7 @@ class _Seat:
         await self._end()
 
     async def _ready(self) -> Process:
-        """Return the process, started if there is none; one that is killed while it starts is given a second try."""
+        """Return the process, started if there is none; one that ends while it starts is given a second try."""
         status: int | None = None
         for _ in range(2):
             if self._closed:
@@ -171,9 +171,7 @@ class _Seat:
                 async with asyncio.timeout(_START_S):
                     await _read(process)
             except (TimeoutError, EOFError, ConnectionError):
-                status = await self._end()
-                if status is not None and status >= 0:  # it ended by itself, and would again
-                    break
+                status = await self._end()  # 255 where asyncio lost it: killed or ended by itself, nobody knows
             else:
                 return process
         if self._closed:
