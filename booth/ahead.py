@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -20,6 +20,7 @@ import cv2
 
 from booth.world import Picture, PlannedScan, Truth, World
 from schemas.messages import View
+from schemas.words import ViewKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,28 @@ def store(picture: Picture, folder: Path) -> View:
 
     The same picture has the same name, so playing a seed again writes nothing, and no name ever changes its content.
     """
-    digest = hashlib.sha256(picture.jpeg).hexdigest()
-    path = folder / digest[:2] / f"{digest}.jpg"
+    return _keep(picture.jpeg, ".jpg", ViewKind.RGB, picture.camera_id, folder)
+
+
+def store_views(pictures: Iterable[Picture], folder: Path) -> tuple[View, ...]:
+    """Write pictures and what their cameras measured; a depth view follows the picture of the same camera."""
+    views: list[View] = []
+    for picture in pictures:
+        views.append(store(picture, folder))
+        if picture.depth_png is not None:
+            views.append(_keep(picture.depth_png, ".png", ViewKind.DEPTH, picture.camera_id, folder))
+    return tuple(views)
+
+
+def _keep(data: bytes, suffix: str, kind: ViewKind, camera_id: str, folder: Path) -> View:
+    digest = hashlib.sha256(data).hexdigest()
+    path = folder / digest[:2] / f"{digest}{suffix}"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}.part")
-        unfinished.write_bytes(picture.jpeg)
+        unfinished.write_bytes(data)
         unfinished.replace(path)
-    return View(uri=path.absolute().as_uri(), sha256=digest, size=len(picture.jpeg), camera_id=picture.camera_id)
+    return View(uri=path.absolute().as_uri(), sha256=digest, size=len(data), kind=kind, camera_id=camera_id)
 
 
 _studio: list[tuple[World, Path]] = []  # of the rendering process: its one world and where pictures go
@@ -95,5 +110,5 @@ def _leave_with(parent: int) -> None:
 def _shoot(index: int) -> Ready:
     world, folder = _studio[0]
     shot = world.shot(index)
-    views = tuple(store(picture, folder) for picture in shot.pictures)
+    views = store_views(shot.pictures, folder)
     return Ready(index, views, shot.truth, shot.scan, shot.unit_id, shot.line, shot.station)

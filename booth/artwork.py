@@ -2,157 +2,137 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from booth.catalogue import Colour, Decoy, Packaging, PrintedCode, Spec
-from booth.designs import decoy, design
+from booth.catalogue import BOOKS, Colour, Form, PrintedCode, Spec
+from booth.decoys import decoy
+from booth.designs import design, emblem
 from booth.draws import Domain, draws, grain_patch
 from booth.lettering import Paint, code_label, pixels, text_width, write
 
 KRAFT: Final[Colour] = (118, 160, 196)
-PAPER: Final[Colour] = (236, 240, 242)
+PAPER: Final[Colour] = (230, 234, 236)
+Role = Literal["top", "front", "side", "label", "shipping"]
+_ROLES: Final[dict[Role, int]] = {"top": 0, "front": 1, "side": 2, "label": 3, "shipping": 4}
 
 
-@dataclass(frozen=True, slots=True)
-class Faces:
-    """Printed faces uint8[h, w, 3], read-only; `top_relief` float32[h, w] is the pack's own shape in centimetres."""
+def face(spec: Spec, width_cm: float, height_cm: float, role: Role, *, ground: Colour | None = None) -> Paint:
+    """Paint one face, uint8[h, w, 3]. Pure: the same product, size and role give the same pixels.
 
-    top: Paint
-    front: Paint
-    side: Paint
-    top_relief: NDArray[np.float32]
-
-
-@functools.lru_cache(maxsize=384)
-def faces(spec: Spec) -> Faces:
-    """Paint a product. Pure: the same spec gives the same pixels."""
-    rng = draws(Domain.ARTWORK, *spec.key)
-    length, depth, height = (pixels(side) for side in spec.size_cm)
-    top, front, side = (_primed(spec, h, w, rng) for h, w in ((depth, length), (height, length), (height, depth)))
-    relief = np.zeros((depth, length), np.float32)
-    if spec.packaging is Packaging.MULTIPACK:
-        relief = _tray(top, spec)
-        _plate(front, spec, rng)
-    elif spec.packaging is Packaging.MAILER:
-        _mailer(top, spec, rng)
-        relief = _pillow(depth, length)
+    `top` and `label` carry the whole design and the code if it is on top; `front` and `side` a plainer plate;
+    `shipping` only an address, on whatever the ground is.
+    """
+    rng = draws(Domain.ARTWORK, *spec.seeds, _ROLES[role])
+    height, width = pixels(height_cm), pixels(width_cm)
+    paint = _primed(ground or spec.ground, height, width, rng)
+    if role in {"top", "label"}:
+        design(paint, spec, rng)
+        _words(paint, spec, rng)
+        if spec.decoy and role == "top":
+            add_decoy(paint, spec)
+        stick_codes(paint, spec, on_top=True)
+    elif role == "shipping":
+        _address(paint, spec, rng)
     else:
-        design(top, spec, rng)
-        _words(top, spec)
-        _plate(front, spec, rng)
-    _plate(side, spec, rng)
-    if spec.decoy is not Decoy.NONE and spec.packaging is not Packaging.MULTIPACK:
-        decoy(top, spec, rng)
+        _plate(paint, spec, rng)
+        if spec.decoy and role == "front" and spec.form in {Form.JAR, Form.TIN}:
+            add_decoy(paint, spec)
+        if role == "front":
+            stick_codes(paint, spec, on_top=False)
+    return paint
+
+
+def add_decoy(paint: Paint, spec: Spec) -> None:
+    """Print the product's decoy where all its units have it."""
+    decoy(paint, spec, draws(Domain.ARTWORK, *spec.seeds, 9))
+
+
+def stick_codes(paint: Paint, spec: Spec, *, on_top: bool) -> None:
+    """Put the labels of those codes that belong on this face at its lower right."""
     for code in spec.codes:
-        _stick_code(top if code.on_top else front, code, multipack=spec.packaging is Packaging.MULTIPACK)
-    for face in (top, front, side, relief):
-        face.setflags(write=False)
-    return Faces(top, front, side, relief)
+        if code.on_top == on_top:
+            _stick_code(paint, code)
 
 
-def _primed(spec: Spec, height: int, width: int, rng: np.random.Generator) -> Paint:
-    ground = {Packaging.CARTON: spec.ground, Packaging.MULTIPACK: KRAFT, Packaging.MAILER: KRAFT}[spec.packaging]
-    if spec.packaging is Packaging.MAILER and spec.layout % 2:
-        ground = PAPER
-    face = np.empty((height, width, 3), np.float32)
-    face[:] = ground
-    face += (grain_patch(rng, height, width, finest=4) * (5.0 if ground is KRAFT else 1.6))[..., None]
-    return np.clip(face, 0, 255).astype(np.uint8)
+def primed(colour: Colour, width_cm: float, height_cm: float, *key: int) -> Paint:
+    """Return unprinted board or paper, uint8[h, w, 3], with its fibres."""
+    return _primed(colour, pixels(height_cm), pixels(width_cm), draws(Domain.BANK, *key))
 
 
-def _words(face: Paint, spec: Spec) -> None:
-    height, width = face.shape[:2]
-    size = min(height * 0.2, 44.0)
-    while text_width(spec.brand, size, 800) > width * 0.62:
+def _primed(colour: Colour, height: int, width: int, rng: np.random.Generator) -> Paint:
+    paint = np.empty((height, width, 3), np.float32)
+    paint[:] = colour
+    rough = 5.0 if colour == KRAFT else 1.6
+    tall, wide = min(height, 760), min(width, 760)
+    grain = cv2.resize(grain_patch(rng, tall, wide, finest=4), (width, height), interpolation=cv2.INTER_LINEAR)
+    paint += (grain * rough)[..., None]
+    return np.clip(paint, 0, 255).astype(np.uint8)
+
+
+def _words(paint: Paint, spec: Spec, rng: np.random.Generator) -> None:
+    height, width = paint.shape[:2]
+    book = spec.form in BOOKS
+    title, below = (spec.goods, f"by {spec.brand}") if book else (spec.brand, spec.goods)
+    size = min(height * 0.2, 54.0)
+    while text_width(title, size, 800) > width * (0.88 if book else 0.62) and size > 9:
         size -= 2
-    write(face, spec.brand, width * 0.06, height * 0.12 + size * 0.8, spec.ink, size, 800)
-    write(face, spec.goods, width * 0.06, height * 0.12 + size * 1.75, spec.ink, size * 0.55, 500)
-    write(face, spec.flavour, width * 0.06, height * 0.12 + size * 2.45, spec.ink, size * 0.46, 400, slanted=True)
-    write(face, f"e {40 + 10 * (spec.key[2] % 47)} g", width * 0.06, height - 14, spec.ink, 12, 600)
+    left = width * rng.uniform(0.05, 0.1)
+    top = height * rng.uniform(0.08, 0.2)
+    write(paint, title, left, top + size * 0.8, spec.ink, size, 800)
+    write(paint, below, left, top + size * 1.75, spec.ink, max(9, size * 0.5), 500)
+    write(paint, spec.flavour, left, top + size * 2.45, spec.ink, max(9, size * 0.42), 400, slanted=True)
+    write(paint, f"e {40 + 10 * (spec.key[2] % 47)} g", left, height - 12, spec.ink, 14, 600)
+    if rng.random() < 0.6:
+        radius = int(min(height, width) * rng.uniform(0.07, 0.12))
+        spot = (int(width * rng.uniform(0.72, 0.9)), int(height * rng.uniform(0.14, 0.32)))
+        emblem(paint, spot[0], spot[1], radius, (spec.accent, spec.ink), rng)
+    if rng.random() < 0.7:
+        _small_print(paint, int(left), int(height * rng.uniform(0.58, 0.72)), int(width * 0.3), spec.ink, rng)
 
 
-def _plate(face: Paint, spec: Spec, rng: np.random.Generator) -> None:
+def _small_print(paint: Paint, x: int, y: int, width: int, ink: Colour, rng: np.random.Generator) -> None:
+    """Print a block of words too small to read, drawn as lines broken like words."""
+    for row in range(int(rng.integers(3, 7))):
+        place = x
+        baseline = y + 7 * row
+        if baseline > paint.shape[0] - 20:
+            return
+        while place < x + width:
+            word = int(rng.integers(6, 22))
+            cv2.line(paint, (place, baseline), (min(place + word, x + width), baseline), ink, 2)
+            place += word + 5
+
+
+def _plate(paint: Paint, spec: Spec, rng: np.random.Generator) -> None:
     """Print a side: a band, the brand and some small print."""
-    height, width = face.shape[:2]
-    if spec.layout in {0, 2, 5}:
-        cv2.rectangle(face, (0, int(height * 0.62)), (width, height), spec.accent, -1)
-    size = min(height * 0.36, 30.0)
-    ink = spec.ink if spec.packaging is Packaging.CARTON else (50, 60, 70)
-    write(face, spec.brand, width * 0.06, height * 0.5, ink, size, 800)
-    for line in range(int(min(4, height // 14))):
-        start = int(width * 0.66)
-        cv2.line(face, (start, 10 + 9 * line), (start + int(rng.integers(30, 60)), 10 + 9 * line), ink, 1, cv2.LINE_AA)
+    height, width = paint.shape[:2]
+    if spec.layout % 3 != 1:
+        cv2.rectangle(paint, (0, int(height * 0.62)), (width, height), spec.accent, -1)
+    size = min(height * 0.36, 36.0)
+    while text_width(spec.brand, size, 800) > width * 0.55 and size > 9:
+        size -= 2
+    write(paint, spec.brand, width * 0.06, height * 0.5, spec.ink, size, 800)
+    _small_print(paint, int(width * 0.64), max(8, int(height * 0.2)), int(width * 0.26), spec.ink, rng)
 
 
-def _tray(face: Paint, spec: Spec) -> NDArray[np.float32]:
-    """Fill a tray with round lids; return their relief in centimetres."""
-    relief = np.zeros(face.shape[:2], np.float32)
-    face[:] = (face * 0.55).astype(np.uint8)
-    for centre_x, centre_y, radius in lids(spec):
-        middle = (round(centre_x), round(centre_y))
-        cv2.circle(face, middle, round(radius), spec.accent, -1, cv2.LINE_AA)
-        cv2.circle(face, middle, round(radius * 0.8), spec.ground, -1, cv2.LINE_AA)
-        cv2.circle(face, middle, round(radius * 0.8), spec.ink, 1, cv2.LINE_AA)
-        size = radius * 0.5
-        while text_width(spec.brand, size, 800) > radius * 1.4:
-            size -= 1
-        write(
-            face,
-            spec.brand,
-            middle[0] - text_width(spec.brand, size, 800) / 2,
-            middle[1] + size * 0.3,
-            spec.ink,
-            size,
-            800,
-        )
-        cv2.circle(relief, middle, round(radius), 0.5, -1, cv2.LINE_AA)
-        cv2.circle(relief, middle, round(radius * 0.86), 0.42, -1, cv2.LINE_AA)
-    border = pixels(0.5)
-    cv2.rectangle(face, (0, 0), (face.shape[1] - 1, face.shape[0] - 1), KRAFT, border)
-    cv2.rectangle(relief, (0, 0), (face.shape[1] - 1, face.shape[0] - 1), 0.6, border)
-    return cv2.GaussianBlur(relief, (0, 0), 1.6).astype(np.float32)
+def _address(paint: Paint, spec: Spec, rng: np.random.Generator) -> None:
+    """Print what a shipping label says: a big route, an address and a line of digits."""
+    height, width = paint.shape[:2]
+    cv2.rectangle(paint, (2, 2), (width - 3, height - 3), (60, 60, 60), 1)
+    route = f"{'ABCDEFGHKLMNPRST'[int(rng.integers(16))]}{int(rng.integers(10, 99))}-{spec.vendor[-1]}"
+    write(paint, route, 8, height * 0.34, (30, 30, 30), max(12, height * 0.26), 800)
+    _small_print(paint, 8, int(height * 0.5), int(width * 0.5), (50, 50, 50), rng)
 
 
-def lids(spec: Spec) -> list[tuple[float, float, float]]:
-    """Return centre x, centre y and radius, in pixels of the top face, of every piece of a multi-pack."""
-    length, depth = (pixels(side) for side in spec.size_cm[:2])
-    step_x, step_y = (length - 16) / spec.columns, (depth - 16) / spec.rows
-    radius = min(step_x, step_y) * 0.46
-    return [
-        (8 + step_x * (column + 0.5), 8 + step_y * (row + 0.5), radius)
-        for row in range(spec.rows)
-        for column in range(spec.columns)
-    ]
-
-
-def _mailer(face: Paint, spec: Spec, rng: np.random.Generator) -> None:
-    """Print a mailer: a closing seam and a big label with the brand."""
-    height, width = face.shape[:2]
-    cv2.line(face, (0, int(height * 0.13)), (width, int(height * 0.13)), (90, 120, 150), 2, cv2.LINE_AA)
-    label = face[int(height * 0.2) : int(height * 0.92), int(width * 0.08) : int(width * 0.92)]
-    label[:] = spec.ground
-    design(label, spec, rng)
-    _words(label, spec)
-
-
-def _pillow(height: int, width: int) -> NDArray[np.float32]:
-    y, x = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)[None]
-    dome: NDArray[np.float32] = ((1 - x**4) * (1 - y**4)).astype(np.float32) * np.float32(1.6)
-    return dome
-
-
-def _stick_code(face: Paint, code: PrintedCode, *, multipack: bool) -> None:
-    """Put the code's label at the lower right; in the middle of a tray's film, or of a low side."""
-    height, width = face.shape[:2]
-    label = code_label(code, width - 12)
-    label = label[: height - 8, : width - 8] if label.shape[0] > height - 8 else label
+def _stick_code(paint: Paint, code: PrintedCode) -> None:
+    height, width = paint.shape[:2]
+    label = code_label(code, width - 16)
+    if label.shape[0] > height - 8:
+        label = label[label.shape[0] - (height - 8) :]
+    label = label[:, : width - 8]
     tall, wide = label.shape[:2]
-    top = (height - tall) // 2 if multipack else height - tall - 10
-    left = (width - wide) // 2 if multipack else width - wide - 12
-    face[max(top, 2) : max(top, 2) + tall, max(left, 2) : max(left, 2) + wide] = label
+    top, left = max(height - tall - 12, 2), max(width - wide - 14, 2)
+    paint[top : top + tall, left : left + wide] = label

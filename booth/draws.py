@@ -31,6 +31,14 @@ class Domain(enum.IntEnum):
     EVENT = 12
     PERSON = 13
     TRAINING = 14
+    WEAR = 15
+    PLACE = 16
+    REDESIGN = 17
+    LABELS = 18
+    MESH = 19
+    BANK = 20
+    STAGE = 40
+    SURFACE = 41
 
 
 def draws(domain: Domain, *key: int) -> np.random.Generator:

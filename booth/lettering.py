@@ -14,7 +14,7 @@ from booth.catalogue import Colour, PrintedCode
 
 Paint = NDArray[np.uint8]  # uint8[h, w, 3] or uint8[h, w, 4] with opacity last; blue, green, red
 
-PX_PER_CM: Final = 16.0
+PX_PER_CM: Final = 20.0
 
 
 def pixels(length_cm: float) -> int:
@@ -52,15 +52,15 @@ def code_label(code: PrintedCode, room_px: int) -> Paint:
     if flat:
         modules = modules[:1]
     quiet = 9 if flat else 2
-    scale = min(2.0 if flat else 5.0, room_px / (modules.shape[1] + 2 * quiet))
-    width, height = round(modules.shape[1] * scale), 62 if flat else round(modules.shape[0] * scale)
+    scale = min(2.75 if flat else 6.5, room_px / (modules.shape[1] + 2 * quiet))
+    width, height = round(modules.shape[1] * scale), 58 if flat else round(modules.shape[0] * scale)
     fine = np.repeat(np.repeat(modules, 1 if flat else 8, axis=0), 8, axis=1)  # so that a module may be 1.6 pixels wide
     fine = np.broadcast_to(fine, (height, fine.shape[1])) if flat else fine
     bars = np.asarray(cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     margin = round(quiet * scale)
-    bars = np.pad(bars, ((margin // 2 if flat else margin, 14), (margin, margin)), constant_values=255)
+    bars = np.pad(bars, ((margin // 2 if flat else margin, 17), (margin, margin)), constant_values=250)
     label: Paint = np.repeat(bars[..., None], 3, axis=2)
     np.maximum(label, 24, out=label)  # ink is not black
     digits = code.text.strip("()").replace(")", " ")
-    write(label, digits, (label.shape[1] - text_width(digits, 11)) / 2, label.shape[0] - 4, (40, 40, 40), 11)
+    write(label, digits, (label.shape[1] - text_width(digits, 14)) / 2, label.shape[0] - 4, (40, 40, 40), 14)
     return label

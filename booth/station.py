@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from booth.ahead import Ready, ready_shots, store
+from booth.ahead import Ready, ready_shots, store_views
 from booth.draws import Domain, draws, fresh_seed
 from booth.wire import Sender
 from booth.world import Truth, World
@@ -160,7 +160,7 @@ class Booth:
             Reference(
                 reference_id=reference_id,
                 product_id=product_id,
-                views=[store(picture, self._pictures) for picture in pictures],
+                views=list(store_views(pictures, self._pictures)),
                 source="booth",
                 enrolled_at=_BIRTH,
             )

@@ -1,172 +1,104 @@
-"""One physical unit of a product, standing on the table: its sides, what sticks on it, how it was handled."""
+"""One physical unit of a product: named parts and films in its own frame, before it is put on the table."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from booth.artwork import faces
-from booth.catalogue import Packaging, Spec
-from booth.draws import grain_patch
-from booth.lettering import PX_PER_CM, Paint, pixels, write
-from booth.light import Vectors
-from booth.scene import Mark, Panel, Pinch, Scene, box, turned
-
-Side = Literal["top", "front", "right", "back", "left"]
-_GLOSS: Final = {Packaging.CARTON: 0.1, Packaging.MULTIPACK: 0.16, Packaging.MAILER: 0.05}
+from booth.catalogue import Spec
+from booth.mesh import Film, Part, Points, Print, Scene, Stuff
+from booth.shapes import Mesh
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unit:
-    """A unit in its own frame (front towards the station, not yet turned). Damage makes a new one out of it."""
+    """A unit in its own frame: front towards the station, standing at the origin. Damage makes a new one out of it.
+
+    `skin` names the parts or films that make its outside, where damage, dirt and wear may be; `body` those that bend
+    together when something presses. `pieces` are the pieces of a set, in the order of their places.
+    """
 
     spec: Spec
-    sides: Mapping[str, Panel]
-    extra: tuple[Panel, ...] = ()
-    ground: tuple[Panel, ...] = ()
-    pinches: tuple[Pinch, ...] = ()
-    marks: tuple[Mark, ...] = ()
+    parts: Mapping[str, Part]
+    films: Mapping[str, Film]
+    skin: tuple[str, ...]
+    pieces: tuple[str, ...] = ()
 
-    def with_side(self, name: str, panel: Panel | None) -> Unit:
-        """Return the unit with one side repainted, or taken off."""
-        sides = {**self.sides, name: panel} if panel is not None else {n: p for n, p in self.sides.items() if n != name}
-        return dataclasses.replace(self, sides=MappingProxyType(sides))
+    def surface(self, name: str) -> Part:
+        """Return a part, or the part of a film."""
+        part = self.parts.get(name)
+        return self.films[name].part if part is None else part
 
-    def adding(
-        self,
-        *,
-        extra: tuple[Panel, ...] = (),
-        ground: tuple[Panel, ...] = (),
-        pinches: tuple[Pinch, ...] = (),
-        marks: tuple[Mark, ...] = (),
-    ) -> Unit:
-        """Return the unit with more panels, puddles, crushed corners or marks."""
+    def with_surface(self, name: str, part: Part) -> Unit:
+        """Return the unit with a part, or the part of a film, exchanged or added."""
+        if name in self.films:
+            return self.with_film(name, dataclasses.replace(self.films[name], part=part))
+        return dataclasses.replace(self, parts={**self.parts, name: part})
+
+    def with_film(self, name: str, film: Film) -> Unit:
+        """Return the unit with a film exchanged or added."""
+        return dataclasses.replace(self, films={**self.films, name: film})
+
+    def without(self, *names: str) -> Unit:
+        """Return the unit without some parts or films."""
         return dataclasses.replace(
             self,
-            extra=self.extra + extra,
-            ground=self.ground + ground,
-            pinches=self.pinches + pinches,
-            marks=self.marks + marks,
+            parts={name: part for name, part in self.parts.items() if name not in names},
+            films={name: film for name, film in self.films.items() if name not in names},
+            skin=tuple(name for name in self.skin if name not in names),
+            pieces=tuple(name for name in self.pieces if name not in names),
         )
 
     def scene(self, yaw: float, offset: tuple[float, float]) -> Scene:
         """Put the unit on the table, turned by `yaw` radians and moved by `offset` centimetres."""
+        cosine, sine = np.cos(yaw), np.sin(yaw)
+        turn = np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]], np.float32)
+        move = np.array([*offset, 0], np.float32)
 
-        def move(panel: Panel) -> Panel:
-            return dataclasses.replace(panel, corners=turned(panel.corners, yaw, offset))
-
-        def aim(vector: Vectors) -> Vectors:
-            return turned(vector.reshape(1, 3), yaw, (0.0, 0.0)).reshape(3)
+        def put(part: Part) -> Part:
+            return dataclasses.replace(part, points=part.points @ turn + move)
 
         return Scene(
-            body=tuple(move(panel) for panel in (*self.sides.values(), *self.extra)),
-            ground=tuple(move(panel) for panel in self.ground),
-            pinches=tuple(
-                dataclasses.replace(p, point=turned(p.point[None], yaw, offset)[0], push=aim(p.push))
-                for p in self.pinches
-            ),
-            marks=tuple(
-                Mark(turned(m.outline, yaw, offset), None if m.normal is None else aim(m.normal)) for m in self.marks
-            ),
+            parts=tuple(put(part) for part in self.parts.values()),
+            films=tuple(dataclasses.replace(film, part=put(film.part)) for film in self.films.values()),
         )
 
 
-def pristine(spec: Spec, rng: np.random.Generator, *, handled: bool) -> Unit:
-    """Take a unit from the shelf. `handled` ones carry a sticker or a tape at times, and slightly worn edges."""
-    print_ = faces(spec)
-    length, depth, height = spec.size_cm
-    corners = box(length, depth, height)
-    paints: dict[Side, Paint] = {
-        "top": print_.top, "front": print_.front, "right": print_.side, "back": print_.front, "left": print_.side,
-    }  # fmt: skip
-    sides: dict[str, Panel] = {}
-    for name, paint in paints.items():
-        relief = _board(paint.shape[0], paint.shape[1], rng)
-        face = paint
-        if name == "top":
-            relief = relief + print_.top_relief
-            if handled:
-                face = _handle(paint, rng)
-        if handled:
-            face = _wear(face, rng)
-        if spec.packaging is Packaging.MAILER and name == "top":
-            face, relief = _rounded(face), relief + grain_patch(rng, *relief.shape, finest=16) * 0.035
-        sides[name] = Panel(corners[name], face, relief.astype(np.float32), gloss=_GLOSS[spec.packaging])
-    if spec.packaging is Packaging.MAILER:  # a flat bag: its sides are the fall of its pillow
-        sides = {"top": sides["top"]}
-    return Unit(spec, MappingProxyType(sides))
+def part(mesh: Mesh, print_: Print, stuff: Stuff, *, two_sided: bool = False, inner: Print | None = None) -> Part:
+    """Make a part of a mesh and its print."""
+    return Part(mesh.points, mesh.faces, mesh.uv, print_, stuff, two_sided=two_sided, inner=inner)
 
 
-def _board(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return float32[h, w]: board is never flat, and its edges are bevelled by a millimetre."""
-    relief = grain_patch(rng, height, width, finest=64) * np.float32(0.05)
-    rows = np.minimum(np.arange(height), np.arange(height)[::-1])[:, None]
-    columns = np.minimum(np.arange(width), np.arange(width)[::-1])[None]
-    inside = np.minimum(np.minimum(rows, columns).astype(np.float32) / np.float32(2.5), 1)
-    bevelled: NDArray[np.float32] = (relief + np.float32(0.1) * (inside - 1) * (1 - inside * 0.5)).astype(np.float32)
-    return bevelled
+def moved(
+    part_: Part,
+    *,
+    by: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    yaw: float = 0.0,
+    tilt: float = 0.0,
+    about: NDArray[np.float32] | None = None,
+) -> Part:
+    """Return a part tilted about the x axis, turned about the z axis and moved; `about` defaults to its middle."""
+    middle = part_.points.mean(axis=0) if about is None else about
+    points = part_.points - middle
+    lean = np.array([[1, 0, 0], [0, np.cos(tilt), np.sin(tilt)], [0, -np.sin(tilt), np.cos(tilt)]], np.float32)
+    turn = np.array([[np.cos(yaw), np.sin(yaw), 0], [-np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]], np.float32)
+    return dataclasses.replace(
+        part_, points=(points @ lean @ turn + middle + np.array(by, np.float32)).astype(np.float32)
+    )
 
 
-def _handle(paint: Paint, rng: np.random.Generator) -> Paint:
-    """Stick a routing label or a strip of tape on some units: normal, and on no reference."""
-    if rng.random() > 0.3:
-        return paint
-    face = paint.copy()
-    height, width = face.shape[:2]
-    if rng.random() < 0.5:
-        wide, tall = pixels(rng.uniform(3.2, 4.6)), pixels(rng.uniform(1.8, 2.6))
-        left, top = int(rng.integers(4, width - wide - 4)), int(rng.integers(4, max(5, height // 2 - tall)))
-        label = face[top : top + tall, left : left + wide]
-        label[:] = (238, 240, 240)
-        write(
-            label,
-            f"{'ABCDEFGH'[int(rng.integers(8))]}{int(rng.integers(10, 99))}",
-            4,
-            tall * 0.62,
-            (30, 30, 30),
-            tall * 0.6,
-            800,
-        )
-        write(label, f"{int(rng.integers(10**6)):06d}", 4, tall - 4, (60, 60, 60), 9)
-    else:
-        across = pixels(rng.uniform(1.2, 1.8))
-        top = int(rng.integers(4, height - across - 4))
-        strip = face[top : top + across].astype(np.float32)
-        clear = float(rng.uniform(0.55, 0.85))
-        strip = strip * clear + np.array((120, 170, 205) if rng.random() < 0.5 else (235, 235, 235), np.float32) * (
-            1 - clear
-        )
-        face[top : top + across] = strip
-    return face
-
-
-def _wear(paint: Paint, rng: np.random.Generator) -> Paint:
-    """Rub the edges a little, as every unit that was ever touched."""
-    height, width = paint.shape[:2]
-    rub = grain_patch(rng, height, width, finest=4)
-    mask = np.zeros((height, width), np.uint8)
-    cv2.rectangle(mask, (0, 0), (width - 1, height - 1), 255, 3)
-    worn = (mask > 0) & (rub > rng.uniform(0.3, 1.6))
-    face = paint.copy()
-    face[worn] = (face[worn].astype(np.uint16) + 222) // 2
-    return face
-
-
-def _rounded(paint: Paint) -> Paint:
-    """Give the paint round corners, uint8[h, w, 4]."""
-    height, width = paint.shape[:2]
-    radius = int(PX_PER_CM * 0.9)
-    opacity = np.zeros((height, width), np.uint8)
-    cv2.rectangle(opacity, (radius, 0), (width - radius, height), 255, -1)
-    cv2.rectangle(opacity, (0, radius), (width, height - radius), 255, -1)
-    for x in (radius, width - radius - 1):
-        for y in (radius, height - radius - 1):
-            cv2.circle(opacity, (x, y), radius, 255, -1, cv2.LINE_AA)
-    return np.dstack([paint[..., :3], opacity])
+def waver(points: Points, rng: np.random.Generator, *, height_cm: float, wavelength_cm: float) -> Points:
+    """Displace points float32[n, 3] by a smooth field of three slanted waves: nothing real is quite flat."""
+    shift = np.zeros_like(points)
+    for _ in range(3):
+        heading = rng.normal(0, 1, 3)
+        heading *= 2 * np.pi / (wavelength_cm * np.linalg.norm(heading) * rng.uniform(0.7, 1.5))
+        way = rng.normal(0, 1, 3) * np.array([0.3, 0.3, 0.75])
+        phase = points @ heading.astype(np.float32) + np.float32(rng.uniform(0, 2 * np.pi))
+        shift += np.sin(phase)[:, None] * (way * height_cm / np.sqrt(3)).astype(np.float32)
+    grounded = np.clip(points[:, 2:] / np.float32(0.8), 0, 1)
+    return np.asarray(points + shift * grounded, np.float32)

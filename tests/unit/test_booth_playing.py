@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from booth.ahead import ready_shots, store
+from booth.ahead import ready_shots, store, store_views
 from booth.associate import Associate
 from booth.world import Picture, Truth, World
 from schemas.messages import Sidelined
-from schemas.words import DamageKind, Divert, Severity, Verdict
+from schemas.words import DamageKind, Divert, Severity, Verdict, ViewKind
 
 INTACT = Truth(damaged=False, kinds=(), severity=Severity.NONE, product_id="p", boxes=())
 HARMED = Truth(True, (DamageKind.PENETRATION,), Severity.MINOR, "p", ((0.1, 0.1, 0.2, 0.2),))
@@ -57,6 +57,14 @@ class TestStore:
         assert first == second
         assert 1 == len([path for path in tmp_path.rglob("*") if path.is_file()])
 
+    def test_distances_are_a_view_of_their_own(self, tmp_path: Path) -> None:
+        """A camera with depth gives two views of its name, the picture first; one without gives one."""
+        views = store_views([Picture(b"jpeg", "top", b"png"), Picture(b"other", "side")], tmp_path)
+        assert [(ViewKind.RGB, "top"), (ViewKind.DEPTH, "top"), (ViewKind.RGB, "side")] == [
+            (view.kind, view.camera_id) for view in views
+        ]
+        assert 1 == len(list(tmp_path.rglob("*.png")))
+
 
 class TestReadyShots:
     """Rendering ahead."""
@@ -71,7 +79,7 @@ class TestReadyShots:
             here = world.shot(shot.index)
             assert (here.truth, here.scan, here.unit_id) == (shot.truth, shot.scan, shot.unit_id)
             assert [hashlib.sha256(picture.jpeg).hexdigest() for picture in here.pictures] == [
-                view.sha256 for view in shot.views
+                view.sha256 for view in shot.views if view.kind is ViewKind.RGB
             ]
 
 
