@@ -14,8 +14,8 @@ first is kept with the chance that it is right *given* that exactly one of them 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Final
+from dataclasses import dataclass, replace
+from typing import Annotated, Final, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -26,6 +26,7 @@ from schemas.words import MICRO, IdentityMethod
 
 MAX_CLAIMS: Final = 8  # a decision record stays below 2 kB whatever a picture full of codes says
 MAX_CODE_SHOWN: Final = 32
+VERIFIED: Final = 5  # products that a capture is laid over, 20 ms each (bench/identify_photos.py)
 
 Cosine = Annotated[int, Meta(ge=-4 * MICRO, le=4 * MICRO, description="Millionths of a cosine, a difference or sum.")]
 Chance = Annotated[int, Meta(ge=0, le=MICRO, description="Millionths.")]
@@ -42,6 +43,7 @@ class ImageTier(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     products: Annotated[int, Meta(ge=1, description="Holds for up to this many products to choose from.")]
     margin_weight: Annotated[int, Meta(ge=0, le=10 * MICRO, description="Millionths.")]
     score: Cosine  # at least this much in all
+    laid: Cosine | None = None  # where the capture was laid over references: at least so alike there, and nothing else
     right: Chance  # measured share of right answers among those accepted
 
 
@@ -85,16 +87,31 @@ class CodeClaim:
 
 @dataclass(frozen=True, slots=True)
 class ImageCandidate:
-    """A product that the capture may show: cosine of the pooled vectors, chamfer similarity of the patch maps."""
+    """A product that the capture may show: cosine of the pooled vectors, chamfer similarity of the patch maps.
+
+    `laid` is how alike the capture is where it lies over a reference, 0 .. 1 (`evidence.overlay`); None where nobody
+    laid it over.
+    """
 
     product_id: str
     similarity: float
     patch: float
+    laid: float | None = None
+
+
+class Verifier(Protocol):
+    """Lays one capture over references of products: what keypoints and pictures of references are for."""
+
+    def likeness(self, product_id: str, /) -> float | None:
+        """Return how alike the capture is where it lies over the product's most alike reference, 0 .. 1.
+
+        0 where it cannot be laid over any; None where the product has no references that it could be laid over.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Shortlisted:
-    """A product of the gallery's shortlist with the patch maps int8[V, 100, 64] of some of its references."""
+    """A product of the gallery's shortlist with the patch maps int8[V, N, C] of some of its references."""
 
     product_id: str
     similarity: float
@@ -108,7 +125,7 @@ def rank(query: Patches, shortlist: Sequence[Shortlisted]) -> list[ImageCandidat
     thread.
 
     Args:
-        query: float32[V, 100, 64], unit length per cell.
+        query: float32[V, N, C], unit length per cell.
         shortlist: the pooled vectors' nearest products, and the product that a scan or code names.
     """
     candidates = [
@@ -117,6 +134,17 @@ def rank(query: Patches, shortlist: Sequence[Shortlisted]) -> list[ImageCandidat
         if entry.patches
     ]
     return sorted(candidates, key=lambda candidate: (-candidate.patch, candidate.product_id))
+
+
+def verify(candidates: Sequence[ImageCandidate], verifier: Verifier, *, most: int = VERIFIED) -> list[ImageCandidate]:
+    """Lay the capture over the first candidates of `rank`, and put those first that are most alike there.
+
+    Patch maps choose among all products, laying over tells siblings apart and strangers off (decision 0027). A product
+    without references to lay over keeps its place behind those with.
+    """
+    first = [replace(each, laid=verifier.likeness(each.product_id)) for each in candidates[:most]]
+    first.sort(key=lambda each: (each.laid is None, -(each.laid or 0.0)))
+    return [*first, *candidates[most:]]
 
 
 def identify(
@@ -137,7 +165,7 @@ def identify(
         expected: the products the event says it can be; empty if it does not say.
         limits: measured limits and rates.
     """
-    ordered = sorted(candidates, key=lambda candidate: (-candidate.patch, candidate.product_id))
+    ordered = sorted(candidates, key=_likeliest_first)
     named = _named(scan, codes, limits)
     look = _look(ordered, expected, limits)
     claims = _claims(scan, codes, ordered, look)
@@ -171,6 +199,11 @@ def identify(
     )
 
 
+def _likeliest_first(candidate: ImageCandidate) -> tuple[bool, float, float, str]:
+    """Order by how alike a product is laid over, where that is known, then by patch maps."""
+    return candidate.laid is None, -(candidate.laid or 0.0), -candidate.patch, candidate.product_id
+
+
 @dataclass(frozen=True, slots=True)
 class _Claim:
     """One source's product and the chance that it is right."""
@@ -201,7 +234,11 @@ def _look(ordered: Sequence[ImageCandidate], expected: Sequence[str], limits: Id
     if not ordered or (allowed and ordered[0].product_id not in allowed):
         return None  # it looks more like something that is not expected than like anything that is
     tier = limits.tier(len(allowed) if allowed else MICRO)
-    if look_score(ordered, tier) < tier.score:
+    if tier.laid is not None and ordered[0].laid is not None:
+        believed = _micro(ordered[0].laid) >= tier.laid
+    else:
+        believed = look_score(ordered, tier) >= tier.score
+    if not believed:
         return None
     return _Claim(IdentityMethod.IMAGE, ordered[0].product_id, tier.right)
 
@@ -212,7 +249,7 @@ def look_score(ordered: Sequence[ImageCandidate], tier: ImageTier) -> int:
     The one candidate of a list has no lead.
     """
     best = ordered[0]
-    lead = best.patch - ordered[1].patch if len(ordered) > 1 else 0.0
+    lead = best.patch - max(each.patch for each in ordered[1:]) if len(ordered) > 1 else 0.0
     return _micro(best.similarity) + _micro(lead) * tier.margin_weight // MICRO
 
 

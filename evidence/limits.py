@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,6 +50,7 @@ def fit_limits(
     similarity: NDArray[np.float32],
     own: Sequence[int],
     *,
+    laid: NDArray[np.float32] | None = None,
     false_accepts: int = 20_000,
     seed: int = 0,
 ) -> IdentityLimits:
@@ -61,6 +63,9 @@ def fit_limits(
             reference of each product, as `evidence.identity.rank` makes it; none of the captures is a reference.
         similarity: float32[captures, products], of the pooled vectors, as `gallery.index` makes it.
         own: the column of each capture's own product.
+        laid: float32[captures, products], how alike each capture is where it lies over a product's references, 0 where
+            it cannot be laid over any (`evidence.identity.Verifier`). With it, tiers get a limit for that as well, and
+            `right` is that of looks believed by it.
         false_accepts: of strangers, millionths.
         seed: of the random choices.
 
@@ -71,15 +76,23 @@ def fit_limits(
     if captures < LEAST or products < 2:  # noqa: PLR2004 - one product leaves nothing to take for it
         raise Fatal(f"limits need {LEAST} captures and 2 products, these are {captures} and {products}")
     looks, pooled, column = patch.astype(np.float64), similarity.astype(np.float64), np.asarray(own)
+    over = None if laid is None else laid.astype(np.float64)
     tiers = []
     for size in (size for size in SIZES if size < products):
         known, strangers = _drawn(column, products, size, seed)
         rows = np.repeat(np.arange(captures), DRAWS)[:, None]
         few = _choose(looks[rows, known], pooled[rows, known], right=0)
-        tiers.append(_tier(size, few, _choose(looks[rows, strangers], pooled[rows, strangers]), false_accepts))
+        tier = _tier(size, few, _choose(looks[rows, strangers], pooled[rows, strangers]), false_accepts)
+        if over is not None:
+            tier = _with_laid(tier, _flat(over[rows, known], right=0), _flat(over[rows, strangers]), false_accepts)
+        tiers.append(tier)
     others = looks.copy()
     others[np.arange(captures), column] = _NOTHING
     whole = _tier(MICRO, _choose(looks, pooled, right=column), _choose(others, pooled), false_accepts)
+    if over is not None:
+        apart = over.copy()
+        apart[np.arange(captures), column] = _NOTHING
+        whole = _with_laid(whole, _flat(over, right=column), _flat(apart), false_accepts)
     mine = looks[np.arange(captures), column]
     poor = float(np.quantile(mine, POOR))
     lead = np.where(mine <= poor, others.max(axis=1) - mine, 0.0)
@@ -110,6 +123,18 @@ def _choose(looks: Floats, pooled: Floats, right: NDArray[np.intp] | int = -1) -
     lead = looks[rows, first] - rest.max(axis=1) if looks.shape[1] > 1 else np.zeros(len(looks))
     # With one rival left out as the capture's own there may be none: no lead then, as in `look_score`.
     return _Choice(pooled[rows, first], np.where(lead > 2, 0.0, lead), first == right)  # noqa: PLR2004 - cosines
+
+
+def _flat(laid: Floats, right: NDArray[np.intp] | int = -1) -> _Choice:
+    """Take the product that each capture is most alike where it lies over it; a lead counts nothing."""
+    chosen = _choose(laid, laid, right)
+    return _Choice(chosen.similarity, np.zeros_like(chosen.lead), chosen.right)
+
+
+def _with_laid(tier: ImageTier, mated: _Choice, strangers: _Choice, false_accepts: int) -> ImageTier:
+    """Add the limit for captures that were laid over."""
+    over = _tier(tier.products, mated, strangers, false_accepts)
+    return msgspec.structs.replace(tier, laid=over.score, right=over.right)
 
 
 def _tier(size: int, mated: _Choice, strangers: _Choice, false_accepts: int) -> ImageTier:

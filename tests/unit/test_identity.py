@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from evidence.discrepancy import Patches, quantise
+from evidence.discrepancy import CELLS, PATCH_SIZE, Patches, quantise
 from evidence.identity import (
     MAX_CLAIMS,
     CodeClaim,
@@ -22,6 +22,7 @@ from evidence.identity import (
     Shortlisted,
     identify,
     rank,
+    verify,
 )
 from evidence.limits import fit_limits
 from schemas import codec
@@ -279,10 +280,10 @@ class TestRank:
     def test_the_own_product_comes_first(self) -> None:
         """A capture of a product is most like that product's references, whatever the pooled vectors said."""
         rng = np.random.default_rng(5)
-        scenes = {name: rng.normal(size=(2, 100, 64)) for name in ("P-1", "P-2", "P-3")}
+        scenes = {name: rng.normal(size=(2, CELLS, PATCH_SIZE)) for name in ("P-1", "P-2", "P-3")}
 
         def view_of(name: str) -> Patches:
-            noisy = scenes[name] + 0.3 * rng.normal(size=(2, 100, 64))
+            noisy = scenes[name] + 0.3 * rng.normal(size=(2, CELLS, PATCH_SIZE))
             unit: Patches = (noisy / np.linalg.norm(noisy, axis=2, keepdims=True)).astype(np.float32)
             return unit
 
@@ -296,6 +297,62 @@ class TestRank:
         assert ("P-2", 0.5) == (ranked[0].product_id, ranked[0].similarity)
         assert {"P-1", "P-2", "P-3"} == {candidate.product_id for candidate in ranked}
         assert ranked[0].patch > ranked[1].patch + 0.1
+
+
+class Table:
+    """A verifier that knows its answers."""
+
+    def __init__(self, **likeness: float) -> None:
+        """Take products (P_1) and how alike the capture is."""
+        self._likeness = {name.replace("_", "-"): value for name, value in likeness.items()}
+        self.asked: list[str] = []
+
+    def likeness(self, product_id: str, /) -> float | None:
+        """Look the answer up."""
+        self.asked.append(product_id)
+        return self._likeness.get(product_id)
+
+
+class TestVerify:
+    """Laying a capture over references decides between those that patch maps chose."""
+
+    def test_the_one_that_lies_best_comes_first(self) -> None:
+        """A sibling that patch maps prefer falls back, and so does what cannot be laid over."""
+        verified = verify(like(P_1=0.9, P_2=0.88, P_3=0.87), Table(P_1=0.6, P_2=0.9))
+
+        assert [("P-2", 0.9), ("P-1", 0.6), ("P-3", None)] == [(each.product_id, each.laid) for each in verified]
+
+    def test_only_the_first_few_are_laid_over(self) -> None:
+        """It takes time; the others stay as they were."""
+        table = Table(P_2=0.5)
+        verified = verify(like(P_1=0.9, P_2=0.88, P_3=0.87), table, most=2)
+
+        assert ["P-1", "P-2"] == table.asked
+        assert ["P-2", "P-1", "P-3"] == [each.product_id for each in verified]
+
+    def test_the_limit_for_laid_captures_decides_alone(self) -> None:
+        """Where a tier has one, pooled vectors and leads are not asked."""
+        tier = ImageTier(products=MICRO, margin_weight=0, score=4 * MICRO, right=970_000, laid=790_000)
+        limits = IdentityLimits(tiers=(tier,))
+
+        def named(laid: float | None) -> str | None:
+            candidates = [ImageCandidate("P-1", 0.2, 0.5, laid)]
+            return identify(scan=None, codes=[], candidates=candidates, expected=[], limits=limits).product_id
+
+        assert ("P-1", None, None) == (named(0.79), named(0.78), named(None))
+
+    def test_the_order_of_verified_candidates_does_not_matter(self) -> None:
+        """What was laid over best is the look, wherever it stands in the list."""
+        tier = ImageTier(products=MICRO, margin_weight=0, score=4 * MICRO, right=970_000, laid=500_000)
+        candidates = [ImageCandidate("P-1", 0.9, 0.95, 0.6), ImageCandidate("P-2", 0.8, 0.9, 0.8)]
+        names = {
+            identify(
+                scan=None, codes=[], candidates=order, expected=[], limits=IdentityLimits(tiers=(tier,))
+            ).product_id
+            for order in (candidates, candidates[::-1])
+        }
+
+        assert {"P-2"} == names
 
 
 class Captures(NamedTuple):
@@ -392,6 +449,18 @@ class TestFitLimits:
         limits = fit_limits(*captures)
 
         assert sum(i.conflict for i in self.identities(captures, limits, scanned=True)) <= 4
+
+    def test_limits_for_laid_captures_keep_their_rate(self) -> None:
+        """With likenesses of laid captures each tier has a limit for them; strangers pass no more often than stated."""
+        captures, fresh = self.captures(count=1_000), self.captures(count=1_000, seed=9)
+        limits = fit_limits(*captures, laid=captures.pooled)
+        at = np.array([tier.laid or 0 for tier in limits.tiers]) / MICRO
+        others = fresh.pooled.copy()
+        others[np.arange(1_000), fresh.own] = 0
+
+        assert sorted(at) == at.tolist()
+        assert (others.max(axis=1) >= at[-1]).mean() <= 0.04
+        assert (fresh.pooled[np.arange(1_000), fresh.own] >= at[-1]).mean() >= 0.9
 
     def test_too_few_captures_are_refused(self) -> None:
         """A rate of one in a hundred is not measured on ten captures."""
