@@ -88,6 +88,21 @@ class TestReadCodes:
         picture = seen_askew(pasted((low, 210, 130)), turn_deg=turn_deg, shear=shear)
         assert [(EAN, True)] == [(code.text, code.confirmed) for code in read_codes(picture, view=0, effort=THOROUGH)]
 
+    def test_says_control_characters_as_they_are(self) -> None:
+        """A separator inside a text stays one character and is not spelled out, as scanners send it."""
+        text = "[)>\x1e06\x1dP123\x1e\x04"
+        picture = pasted((drawn(text, BarcodeFormat.QRCode, module=4), 60, 60))
+        assert [text] == [code.text for code in read_codes(picture, view=0)]
+
+    def test_a_faint_code_needs_no_pattern(self) -> None:
+        """Print too faint for the patch finder is read all the same where whole pictures are looked at."""
+        bars = 150 + drawn(EAN, BarcodeFormat.EAN13, module=3).astype(np.int16) // 20
+        picture = pasted((bars.astype(np.uint8), 100, 60))
+        assert [] == code_patches(picture[..., 0].copy())
+        patient = {whole: Effort(budget_s=60.0, whole=whole) for whole in (False, True)}
+        assert [] == read_codes(picture, view=0, effort=patient[False])
+        assert [Code(EAN, "EAN13", confirmed=True, view=0)] == read_codes(picture, view=0, effort=patient[True])
+
     def test_reads_nothing_from_noise(self) -> None:
         """Noise and plain print hold no code, whatever the effort."""
         noise = np.random.default_rng(3).integers(0, 255, (240, 240, 3), np.uint8)
