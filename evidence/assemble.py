@@ -42,7 +42,7 @@ def combine_views(
         damage: float32[V] logits.
         kinds: float32[V, 7] logits.
         severity: float32[V] logits of "major given damaged".
-        heat: float32[V, 10, 10] logits per cell.
+        heat: float32[V, 14, 14] logits per cell.
     """
     view = int(damage.argmax())
     damaged, major = float(damage[view]) > 0, float(severity[view]) > 0

@@ -11,9 +11,10 @@ import os
 import struct
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -38,7 +39,7 @@ _log = structlog.get_logger(__name__)
 class Prepared:
     """The RGB views of a capture, ready for the models.
 
-    `pixels` uint8[N, 160, 160, 3], one row per picture as `evidence.frame` frames it; `views[i]` is the index of row i
+    `pixels` uint8[N, 224, 224, 5], one row per picture as `evidence.frame` makes it; `views[i]` is the index of row i
     in the capture's views, `sizes[i]` its upright (width, height) in full; `codes` are those found in any of them.
     """
 
@@ -46,6 +47,7 @@ class Prepared:
     views: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...]
     codes: tuple[Code, ...]
+    depth_faults: int = 0  # depth views that could not be read
 
 
 class PicturePool:
@@ -63,11 +65,17 @@ class PicturePool:
         self._running: set[asyncio.Task[Done]] = set()
 
     async def prepare(
-        self, raw: Sequence[tuple[int, bytes]], *, want_codes: bool = True, effort: Effort = QUICK
+        self,
+        raw: Sequence[tuple[int, bytes]],
+        *,
+        depth: Mapping[int, bytes] = MappingProxyType({}),
+        want_codes: bool = True,
+        effort: Effort = QUICK,
     ) -> Prepared:
         """Decode, frame and read the pictures of one capture, each given with its index in the capture's views.
 
-        `effort` is how much time their codes may take.
+        `depth` holds the depth views' bytes by the index of the picture they belong to; one that cannot be read is
+        logged and left out. `effort` is how much time the codes may take.
 
         Raises:
             Poison: `not_an_image`, `too_many_pixels`, or `picture_killed` for work beyond the time or memory limit; of
@@ -75,18 +83,22 @@ class PicturePool:
             Retryable: `pictures`, when the pool is closing.
             Fatal: a process does not start.
         """
-        jobs = [Job(view, data, effort if want_codes else None) for view, data in raw]
+        jobs = [Job(view, data, effort if want_codes else None, depth.get(view)) for view, data in raw]
         answers = await asyncio.gather(*(self._ask(job) for job in jobs), return_exceptions=True)
         done: list[Done] = []
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
             done.append(answer)
+        for job, each in zip(jobs, done, strict=True):
+            if each.depth_fault:
+                _log.warning("depth left out", view=job.view, why=each.depth_fault)
         return Prepared(
             pixels=np.stack([pixels_of(each) for each in done]),
             views=tuple(job.view for job in jobs),
             sizes=tuple((each.width, each.height) for each in done),
             codes=tuple(code for each in done for code in each.codes),
+            depth_faults=sum(bool(each.depth_fault) for each in done),
         )
 
     async def close(self) -> None:

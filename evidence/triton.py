@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from tritonclient.grpc.aio import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 from tritonclient.utils import InferenceServerException
 
-from evidence.frame import SIDE
+from evidence.frame import CHANNELS, SIDE
 from schemas.faults import Fatal, Retryable
 from schemas.words import KINDS, MAX_VIEWS
 
 CLASSIFIER: Final = "damage_classifier"
 EMBEDDING: Final = "gallery_embedding"
-CELLS: Final = 10  # a view is looked at in 10 x 10 cells of 16 pixels
+CELLS: Final = 14  # a view is looked at in 14 x 14 cells of 16 pixels
 VECTOR: Final = 128
-PATCH: Final = 64
+PATCH: Final = 48
 
 # gRPC waits up to two minutes between attempts to connect; a server that is back after three seconds is to be used at
 # once. Keepalive finds a peer that vanished without a FIN within ten seconds of a call; without calls there are no
@@ -48,7 +48,7 @@ class Scores:
     """What the damage classifier says of N views, as logits.
 
     `damage` float32[N], `kinds` float32[N, 7] in the order of `schemas.words.KINDS`, `severity` float32[N] (major given
-    damaged), `heat` float32[N, 10, 10] (where the evidence is; rows from the top). `version` is `<model>:<version>`.
+    damaged), `heat` float32[N, 14, 14] (where the evidence is; rows from the top). `version` is `<model>:<version>`.
     """
 
     damage: NDArray[np.float32]
@@ -62,7 +62,7 @@ class Scores:
 class Embeddings:
     """What the gallery compares, all of unit length.
 
-    `vectors` float32[N, 128], `patches` float32[N, 100, 64] (cells row by row), `version` as in `Scores`.
+    `vectors` float32[N, 128], `patches` float32[N, 196, 48] (cells row by row), `version` as in `Scores`.
     """
 
     vectors: NDArray[np.float32]
@@ -79,7 +79,7 @@ class Models:
         self._client: InferenceServerClient | None = None
 
     async def score(self, pixels: NDArray[np.uint8], *, request_id: str) -> Scores:
-        """Classify uint8[N, 160, 160, 3] RGB views.
+        """Classify uint8[N, 224, 224, 5] views (evidence.frame).
 
         Raises:
             Retryable: `triton`, when it is away, overloaded, slow, or answers with numbers that are none.
@@ -90,7 +90,7 @@ class Models:
         return Scores(damage[:, 0], kinds, severity[:, 0], heat, version)
 
     async def embed(self, pixels: NDArray[np.uint8], *, request_id: str) -> Embeddings:
-        """Embed uint8[N, 160, 160, 3] RGB views. Raises as `score` does."""
+        """Embed uint8[N, 224, 224, 5] views (evidence.frame). Raises as `score` does."""
         shapes = {"EMBEDDING": (VECTOR,), "PATCHES": (CELLS * CELLS, PATCH)}
         (vectors, patches), version = await self._ask(EMBEDDING, pixels, shapes, request_id)
         return Embeddings(vectors, patches, version)
@@ -100,7 +100,7 @@ class Models:
 
         Triton stays "ready" when the process behind a model has died; only an inference tells.
         """
-        grey = np.full((1, SIDE, SIDE, 3), 128, np.uint8)
+        grey = np.full((1, SIDE, SIDE, CHANNELS), 128, np.uint8)
         await asyncio.gather(self.score(grey, request_id="probe"), self.embed(grey, request_id="probe"))
 
     async def close(self) -> None:
@@ -113,9 +113,10 @@ class Models:
         self, model: str, pixels: NDArray[np.uint8], shapes: dict[str, tuple[int, ...]], request_id: str
     ) -> tuple[list[NDArray[np.float32]], str]:
         """Infer once and return the outputs in the order of `shapes`, checked, with the model's version."""
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != (SIDE, SIDE, 3) or not 1 <= len(pixels) <= MAX_VIEWS:
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (SIDE, SIDE, CHANNELS) or not 1 <= len(pixels) <= MAX_VIEWS:
             raise ValueError(
-                f"{pixels.dtype}{list(pixels.shape)} where uint8[1..{MAX_VIEWS}, {SIDE}, {SIDE}, 3] was expected"
+                f"{pixels.dtype}{list(pixels.shape)} where "
+                f"uint8[1..{MAX_VIEWS}, {SIDE}, {SIDE}, {CHANNELS}] was expected"
             )
         images = InferInput("IMAGES", list(pixels.shape), "UINT8")
         images.set_data_from_numpy(pixels)

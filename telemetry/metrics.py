@@ -83,6 +83,11 @@ class Metrics:
             "Times a view's storage did not answer and was asked again.",
             registry=registry,
         )
+        self.depth_left_out: Final = Counter(
+            "sideline_depth_left_out",
+            "Depth views that were missing, late or unreadable; their captures were judged without.",
+            registry=registry,
+        )
         # What was answered?
         self.outcomes: Final = Counter(
             "sideline_outcomes",

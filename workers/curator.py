@@ -12,7 +12,7 @@ from evidence.triton import Models
 from evidence.views import ViewFetcher
 from gallery.entry import Entry, quantise
 from gallery.store import GalleryStore
-from schemas.faults import Fatal, Poison, Reason
+from schemas.faults import Fatal, Poison
 from schemas.messages import Product, Reference
 from schemas.words import ViewKind
 from settings.line import Settings
@@ -23,7 +23,7 @@ from streams.outbox import Outbox
 from streams.topics import Entity, entity_of, missing_topics, topic
 from streams.window import Limits
 from telemetry.metrics import METRICS
-from workers.fetching import fetch_views
+from workers.fetching import fetch_pictures
 from workers.mailroom import Undertaker, read
 
 PATIENCE_S: Final = 60.0  # with the storage of a reference's pictures; then it is a dead letter, to be sent again
@@ -57,10 +57,12 @@ class Curator:
                 METRICS.gallery_changes.labels(change="reference withdrawn").inc()
             return
         views = [view for view in reference.views if view.kind is ViewKind.RGB]
-        if not views:
-            raise Poison(Reason.NO_PICTURE, f"reference {reference.reference_id} has no RGB view")
-        raw = await fetch_views(self._fetcher, views, patience_s=PATIENCE_S)
-        prepared = await self._pictures.prepare(list(enumerate(raw)), want_codes=False)
+        try:
+            pictures = await fetch_pictures(self._fetcher, reference.views, patience_s=PATIENCE_S)
+        except Poison as poison:
+            raise Poison(poison.reason, f"reference {reference.reference_id}: {poison}") from poison
+        prepared = await self._pictures.prepare(pictures.rgb, depth=pictures.depth, want_codes=False)
+        METRICS.depth_left_out.inc(prepared.depth_faults)
         embeddings = await self._models.embed(prepared.pixels, request_id=reference.reference_id)
         entry = Entry(
             reference_id=reference.reference_id,

@@ -20,7 +20,7 @@ from budget.restore import check_seq
 from budget.store import DecisionStore
 from budget.warm import MIN_NEGATIVES, warm_start
 from evidence.calibration import Calibration
-from evidence.frame import SIDE
+from evidence.frame import CHANNELS, SIDE
 from evidence.fusion import fuse
 from evidence.pictures import PicturePool
 from evidence.scans import ScanBoard
@@ -216,7 +216,7 @@ class Inspector:
 
 async def _served(models: Models) -> Served:
     """Ask the models which versions they are, with a picture of nothing."""
-    grey = np.full((1, SIDE, SIDE, 3), 128, np.uint8)
+    grey = np.full((1, SIDE, SIDE, CHANNELS), 128, np.uint8)
     scores, embeddings = await asyncio.gather(
         models.score(grey, request_id="which version"), models.embed(grey, request_id="which version")
     )

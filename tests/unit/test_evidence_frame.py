@@ -16,11 +16,11 @@ class TestInset:
     @pytest.mark.parametrize(
         ("width", "height", "expected"),
         [
-            (480, 480, Inset(0, 0, 160, 160)),
-            (640, 480, Inset(0, 20, 160, 120)),
-            (480, 640, Inset(20, 0, 120, 160)),
-            (16_000, 8, Inset(0, 79, 160, 1)),
-            (16, 8, Inset(0, 40, 160, 80)),
+            (480, 480, Inset(0, 0, 224, 224)),
+            (640, 480, Inset(0, 28, 224, 168)),
+            (480, 640, Inset(28, 0, 168, 224)),
+            (16_000, 8, Inset(0, 111, 224, 1)),
+            (16, 8, Inset(0, 56, 224, 112)),
         ],
     )
     def test_fits_the_long_side(self, width: int, height: int, expected: Inset) -> None:
@@ -41,18 +41,18 @@ class TestFrame:
 
     def test_keeps_the_aspect_and_pads_with_the_borders_median(self) -> None:
         """Beside a portrait picture lies the colour of its own border, not black."""
-        picture = np.full((320, 160, 3), (90, 100, 110), np.uint8)
-        picture[80:240, 40:120] = (250, 0, 0)
+        picture = np.full((448, 224, 3), (90, 100, 110), np.uint8)
+        picture[112:336, 56:168] = (250, 0, 0)
         square = frame(picture)
         assert (SIDE, SIDE, 3) == square.shape
-        assert (90, 100, 110) == tuple(square[80, 5])
-        assert (250, 0, 0) == tuple(square[80, 80])
-        assert 40 * 80 == int((square[..., 0] > 200).sum())
+        assert (90, 100, 110) == tuple(square[112, 5])
+        assert (250, 0, 0) == tuple(square[112, 112])
+        assert 56 * 112 == int((square[..., 0] > 200).sum())
 
     def test_enlarges_small_pictures(self) -> None:
         """A picture smaller than the square fills it too."""
         picture = np.zeros((8, 8, 3), np.uint8)
         picture[:, 4:] = 255
         square = frame(picture)
-        assert 0 == square[:, :70].max()
-        assert 255 == square[:, 90:].min()
+        assert 0 == square[:, :98].max()
+        assert 255 == square[:, 126:].min()

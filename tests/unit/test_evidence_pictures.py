@@ -21,7 +21,7 @@ from PIL import Image
 
 from evidence.code_reader import Effort
 from evidence.codes import Code
-from evidence.frame import frame
+from evidence.frame import model_input
 from evidence.pictures import PicturePool
 from schemas.faults import Fatal, Poison, Reason, Retryable
 
@@ -81,17 +81,17 @@ class TestPrepare:
         """Rows follow the pictures as given, with their own view numbers and sizes."""
         wide = encoded(np.full((100, 300, 3), 10, np.uint8), "JPEG")
         prepared = await pool.prepare([(4, plain(200)), (1, wide), (2, plain(50))])
-        assert (3, 160, 160, 3) == prepared.pixels.shape
+        assert (3, 224, 224, 5) == prepared.pixels.shape
         assert np.uint8 == prepared.pixels.dtype
         assert (4, 1, 2) == prepared.views
         assert ((80, 60), (300, 100), (80, 60)) == prepared.sizes
-        assert [200, 10, 50] == [round(float(row.mean())) for row in prepared.pixels]
+        assert [200, 10, 50] == [round(float(row[..., :3].mean())) for row in prepared.pixels]
 
     async def test_frames_as_the_training_does(self, pool: PicturePool) -> None:
         """The pixels are those of `evidence.frame`, bit for bit."""
         picture = np.random.default_rng(5).integers(0, 255, (200, 300, 3), np.uint8)
         prepared = await pool.prepare([(0, encoded(picture))])
-        assert np.array_equal(frame(picture), prepared.pixels[0])
+        assert np.array_equal(model_input(picture), prepared.pixels[0])
 
     async def test_reads_codes_when_wanted(self, pool: PicturePool) -> None:
         """Codes come with the view they were found in, or not at all."""
@@ -142,7 +142,7 @@ class TestBadPictures:
         with pytest.raises(Poison) as caught:
             await pool.prepare([(0, encoded(np.zeros((6_000, 6_000, 3), np.uint8)))])
         assert Reason.PICTURE_KILLED is caught.value.reason
-        assert (1, 160, 160, 3) == (await pool.prepare([(0, plain())])).pixels.shape
+        assert (1, 224, 224, 5) == (await pool.prepare([(0, plain())])).pixels.shape
         await pool.close()
 
     async def test_beyond_its_time_is_killed_while_others_go_on(self) -> None:
@@ -186,7 +186,7 @@ class TestDeaths:
         work = asyncio.create_task(pool.prepare([(0, stripes())], effort=Effort(budget_s=0.5, whole=True)))
         await until(lambda: process.cpu_times().user > idle_s + 0.1)
         process.kill()
-        assert (1, 160, 160, 3) == (await work).pixels.shape
+        assert (1, 224, 224, 5) == (await work).pixels.shape
         await pool.close()
 
     async def test_a_death_while_starting_is_not_blamed_on_the_installation(self) -> None:
@@ -196,7 +196,7 @@ class TestDeaths:
         await until(processes)
         (process,) = processes()
         process.kill()
-        assert (1, 160, 160, 3) == (await work).pixels.shape
+        assert (1, 224, 224, 5) == (await work).pixels.shape
         assert process.pid not in {each.pid for each in processes()}
         await pool.close()
 

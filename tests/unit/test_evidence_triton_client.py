@@ -19,10 +19,10 @@ from tritonclient.utils import InferenceServerException
 from evidence.triton import CLASSIFIER, EMBEDDING, Models, as_fault
 from schemas.faults import Fatal, Retryable
 
-PIXELS = np.zeros((2, 160, 160, 3), np.uint8)
+PIXELS = np.zeros((2, 224, 224, 5), np.uint8)
 SHAPES = {
-    CLASSIFIER: {"DAMAGE": (1,), "KINDS": (7,), "SEVERITY": (1,), "HEAT": (10, 10)},
-    EMBEDDING: {"EMBEDDING": (128,), "PATCHES": (100, 64)},
+    CLASSIFIER: {"DAMAGE": (1,), "KINDS": (7,), "SEVERITY": (1,), "HEAT": (14, 14)},
+    EMBEDDING: {"EMBEDDING": (128,), "PATCHES": (196, 48)},
 }
 Answer = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
 
@@ -99,8 +99,8 @@ class TestAnswers:
         assert [0.0, 1.0] == scores.damage.tolist()
         assert (2, 7) == scores.kinds.shape
         assert (2,) == scores.severity.shape
-        assert (2, 10, 10) == scores.heat.shape
-        assert 105.0 == scores.heat[1, 0, 5]
+        assert (2, 14, 14) == scores.heat.shape
+        assert 201.0 == scores.heat[1, 0, 5]
         assert "damage_classifier:7" == scores.version
 
     async def test_embeds_by_view(self, served: tuple[Server, Models]) -> None:
@@ -108,7 +108,7 @@ class TestAnswers:
         _, models = served
         embeddings = await models.embed(PIXELS, request_id="capture-1")
         assert (2, 128) == embeddings.vectors.shape
-        assert (2, 100, 64) == embeddings.patches.shape
+        assert (2, 196, 48) == embeddings.patches.shape
         assert "gallery_embedding:7" == embeddings.version
 
     async def test_sends_pixels_and_the_captures_id(self, served: tuple[Server, Models]) -> None:
@@ -118,7 +118,7 @@ class TestAnswers:
         await models.score(pixels, request_id="capture-1")
         (request,) = server.requests
         assert "capture-1" == request.id
-        assert [2, 160, 160, 3] == list(request.inputs[0].shape)
+        assert [2, 224, 224, 5] == list(request.inputs[0].shape)
         assert "UINT8" == request.inputs[0].datatype
         assert pixels.tobytes() == request.raw_input_contents[0]
 
@@ -131,11 +131,11 @@ class TestAnswers:
     @pytest.mark.parametrize(
         "pixels",
         [
-            np.zeros((0, 160, 160, 3), np.uint8),
-            np.zeros((9, 160, 160, 3), np.uint8),
-            np.zeros((1, 160, 161, 3), np.uint8),
-            np.zeros((160, 160, 3), np.uint8),
-            np.zeros((1, 160, 160, 3), np.float32),
+            np.zeros((0, 224, 224, 5), np.uint8),
+            np.zeros((9, 224, 224, 5), np.uint8),
+            np.zeros((1, 224, 225, 5), np.uint8),
+            np.zeros((224, 224, 5), np.uint8),
+            np.zeros((1, 224, 224, 5), np.float32),
         ],
     )
     async def test_refuses_to_send_other_pixels(self, served: tuple[Server, Models], pixels: NDArray[np.uint8]) -> None:
