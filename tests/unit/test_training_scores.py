@@ -7,8 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from training.card import Card
+from training.card import Card, LearntWorld
 from training.scores import auroc, recall_at
+
+WORLDS = [LearntWorld(1, "train", 2)]
 
 YES_NO = np.array([True, True, False, False])
 
@@ -52,7 +54,7 @@ class TestCard:
         page = tmp_path_factory.mktemp("docs") / "models.md"
         begin, end = "<!-- figures: written by training.recipe -->", "<!-- end of figures -->"
         page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
-        card = Card("a command", 1, 2, 3, 4, {}, {}, {}, {}, {"some_auroc": 0.98765, "captures": 900.0}, {})
+        card = Card("a command", 1, WORLDS, 3, 4, {}, {}, {}, {}, {"some_auroc": 0.98765, "captures": 900.0}, {})
         card.insert(page)
         first = page.read_text()
         card.insert(page)
@@ -68,5 +70,5 @@ class TestCard:
         page = tmp_path_factory.mktemp("docs") / "models.md"
         page.write_text("no markers")
         with pytest.raises(ValueError, match="lacks the markers"):
-            Card("c", 1, 2, 3, 4, {}, {}, {}, {}, {}, {}).insert(page)
+            Card("c", 1, WORLDS, 3, 4, {}, {}, {}, {}, {}, {}).insert(page)
         assert "no markers" == page.read_text()
