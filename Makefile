@@ -38,7 +38,7 @@ status: $(INSTALLED)  ## Show what runs and how it is
 ##@ Checks
 
 .PHONY: test
-test: $(INSTALLED)  ## Everything CI checks: lint, types, import contracts, unit, contract and integration tests
+test: $(INSTALLED) .venv-training/.installed  ## Everything CI checks: lint, types, import contracts and all tests, training included
 	$(BIN)/python tests/run.py
 
 .PHONY: unit
@@ -73,8 +73,11 @@ schemas: $(INSTALLED)  ## JSON Schema, the AsyncAPI document and the reference p
 	$(BIN)/python -m telemetry.document
 
 .PHONY: models
-models: .venv-training/.installed  ## Render pictures, train, export and calibrate the models (some minutes; needs torch, 5 GB)
+models: .venv-training/.installed  ## Render pictures, train, export, calibrate and measure all models (45 minutes on two cores)
 	.venv-training/bin/python -m training.recipe
+
+.PHONY: training
+training: .venv-training/.installed  ## The environment that learns networks, with torch (5 GB); `make test` and `make models` make it too
 
 .PHONY: requirements
 requirements: .venv-tools/.installed  ## Pin what pyproject.toml asks for, with hashes; UPGRADE=1 for the newest
@@ -83,8 +86,8 @@ requirements: .venv-tools/.installed  ## Pin what pyproject.toml asks for, with 
 	    --no-emit-find-links --no-header --no-annotate "$$@"; \
 	}
 	compile pyproject.toml -o requirements/line.txt
-	compile pyproject.toml --group booth --group dev -o requirements/dev.txt
-	compile pyproject.toml --group booth --group training -o requirements/training.txt
+	compile pyproject.toml --group booth --group lab --group dev -o requirements/dev.txt
+	compile pyproject.toml --group booth --group lab --group training --group dev -o requirements/training.txt
 	compile requirements/build.in -o requirements/build.txt
 	compile requirements/tools.in -o requirements/tools.txt
 	compile --no-deps requirements/triton.in -o requirements/triton.txt
@@ -127,9 +130,11 @@ $(INSTALLED): pyproject.toml requirements/build.txt requirements/dev.txt | .venv
 	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
-.venv-training/.installed: pyproject.toml requirements/training.txt | .venv/bin/python
+.venv-training/.installed: pyproject.toml requirements/build.txt requirements/training.txt | .venv/bin/python
+	echo 'installing into .venv-training: torch is large'
 	$(BIN)/python -m venv .venv-training
-	.venv-training/bin/python $(PIP_INSTALL) --require-hashes -r requirements/training.txt
+	.venv-training/bin/python $(PIP_INSTALL) --require-hashes -r requirements/build.txt -r requirements/training.txt
+	.venv-training/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
 .venv-tools/.installed: requirements/tools.txt | .venv/bin/python

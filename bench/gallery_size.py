@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evidence.discrepancy import quantise
+from evidence.discrepancy import CELLS, PATCH_SIZE, quantise
 from gallery.entry import Entry, Vectors
 from gallery.follow import Follower
 from gallery.index import GalleryIndex
@@ -72,7 +72,10 @@ async def enrol(url: str, products: int, references: int, views: int) -> float:
             await store.probe()
             break
         await asyncio.sleep(0.05)
-    patches = quantise(np.random.default_rng(0).standard_normal((views, 100, 64), dtype=np.float32) * np.float32(0.125))
+    patches = quantise(
+        np.random.default_rng(0).standard_normal((views, CELLS, PATCH_SIZE), dtype=np.float32)
+        * np.float32(PATCH_SIZE**-0.5)
+    )
     started = time.monotonic()
 
     async def write(numbers: range) -> None:

@@ -27,7 +27,7 @@ from booth.world import World
 from evidence.code_reader import LONG_SIDE, QUICK, read_codes
 from evidence.codes import normalise
 from evidence.decode import decode
-from evidence.frame import frame
+from evidence.frame import SIDE, frame
 from evidence.pictures import PicturePool
 
 Result = TypeVar("Result")
@@ -70,7 +70,7 @@ def main() -> None:
     clock = _Clock()
     right = wrong = 0
     for raw, expected in pictures:
-        clock.time("decode for the models only", partial(decode, raw, long_side=320))
+        clock.time("decode for the models only", partial(decode, raw, long_side=2 * SIDE))
         rgb, _ = clock.time("decode for codes", partial(decode, raw, long_side=LONG_SIDE))
         started = time.thread_time()
         codes = read_codes(rgb, view=0, effort=QUICK)

@@ -27,7 +27,7 @@ from schemas.faults import Fatal
 from schemas.words import MICRO, Pattern
 
 LIVE_PPM: Final = 1_000  # fewer than one item in a thousand is damaged
-WEIGHT_CAP: Final = 500_000  # discrepancy and classifier look at the same pixels; the full ratio would count them twice
+WEIGHT_CAP: Final = MICRO  # no more than the ratio says; less loses what references know (decision 0035)
 CLIP: Final = 4 * MICRO  # e^4 = 55: what references may say at most, for or against
 LEAST: Final = 20  # rows of each class; below that a fit is noise
 KNOTS: Final = 33

@@ -21,11 +21,15 @@ BIN = Path(sys.executable).parent  # the tools of the virtual environment this r
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One thing to run. A suite is a folder of tests, anything else a command that passes or fails."""
+    """One thing to run. A suite is a folder of tests, anything else a command that passes or fails.
+
+    `python` runs a suite in another environment than this one's.
+    """
 
     name: str
     command: tuple[str, ...] = ()
     suite: str = ""
+    python: Path = Path(sys.executable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ PARTS = (
     Part("types of tests", ("mypy", "--explicit-package-bases", "tests")),
     Part("unit", suite="tests/unit"),
     Part("contract", suite="tests/contract"),
+    Part("training", suite="tests/training", python=ROOT / ".venv-training/bin/python"),
     Part("integration", suite="tests/integration"),
 )
 
@@ -81,7 +86,7 @@ def run(part: Part) -> Result:
         return Result(part, time.monotonic() - began, errors=int(done.returncode != 0))
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "--durations=5", f"--junit-xml={report}", part.suite]
+        command = [str(part.python), "-m", "pytest", "-q", "--durations=5", f"--junit-xml={report}", part.suite]
         done = subprocess.run(command, cwd=ROOT, check=False)
         return counted(part, time.monotonic() - began, report, done.returncode)
 

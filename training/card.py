@@ -9,10 +9,20 @@ from typing import Final
 
 import msgspec
 
+from booth.catalogue import Split
 from schemas.faults import Fatal
 
 _BEGIN: Final = "<!-- figures: written by training.recipe -->"
 _END: Final = "<!-- end of figures -->"
+
+
+@dataclass(frozen=True, slots=True)
+class LearntWorld:
+    """Products of a booth world that something here was fitted on."""
+
+    seed: int
+    split: Split
+    products: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +31,7 @@ class Card:
 
     made_by: str  # the command
     seed: int
-    train_products: int
+    worlds: list[LearntWorld]  # of the booth: what networks and fusion have seen, and may not be measured on
     train_views: int
     steps: int
     parameters: dict[str, int]
@@ -51,7 +61,7 @@ class Card:
         """Return the figures as Markdown."""
         rows = [f"| {name.replace('_', ' ')} | {_shown(value)} |" for name, value in self.figures.items()]
         facts = (
-            f"Made by `{self.made_by}`: {self.train_views} views of {self.train_products} products, "
+            f"Made by `{self.made_by}`: {self.train_views} views of {self.worlds[0].products} products, "
             f"{self.steps} steps. Measured on products of the booth's test split."
         )
         return "\n".join([facts, "", "| figure | value |", "|---|---|", *rows])

@@ -1,11 +1,14 @@
-"""Learning: batches of whole families, augmentation, a schedule that ends on time."""
+"""Learning: batches of whole families, augmentation, a schedule that ends on time, checkpoints to go on from."""
 
 from __future__ import annotations
 
 import math
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
 
 import numpy as np
 import structlog
@@ -14,10 +17,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from booth.draws import Domain, draws
+from schemas.faults import Fatal
 from training.album import Album
+from training.course import Point
 from training.lessons import CAPTURES, REFERENCES, Rows, classifier_loss, comparison_loss, identity_loss
-from training.networks import Pair
-from training.untyped import Network, Tensor
+from training.networks import Pair, normalised
+from training.untyped import Network, Optimiser, Tensor
+
+Head = Literal["classifier", "embedding"]
+BOTH: Final[tuple[Head, ...]] = ("classifier", "embedding")
+BLIND: Final = 1 / 3  # of the views with depth lose it
+PATIENCE: Final = 0.02  # of the time may be lost before the schedule hurries: the clock must not touch what need not
+EVERY: Final = 100  # steps between two reports; short lessons report ten times
 
 _log = structlog.get_logger(__name__)
 
@@ -39,83 +50,205 @@ class Lesson:
     pair: Network
     steps: int
     seconds: float
+    course: tuple[Point, ...]
 
 
-def learn(album: Album, budget: Budget, *, seed: int, threads: int = 2) -> Lesson:
-    """Train both networks on an album of twins.
+def learn(
+    album: Album,
+    budget: Budget,
+    *,
+    seed: int,
+    heads: tuple[Head, ...] = BOTH,
+    threads: int = 2,
+    checkpoint: Path | None = None,
+    keep_every_s: float = 60.0,
+    say: Callable[[Point], None] = lambda _point: None,
+) -> Lesson:
+    """Train the networks on an album, both on one trunk unless told otherwise.
 
-    The same album, budget, seed and threads give the same pair, if the time suffices.
+    An embedding needs families: at least two references and two pairs of captures of a product. The classifier alone
+    learns from any album, damaged and intact views half and half. The same album, budget, seed and threads give the
+    same pair, if the time suffices and nothing interrupts.
+
+    Args:
+        album: what to learn from.
+        budget: how long.
+        seed: of weights, batches and augmentation.
+        heads: which networks.
+        threads: of torch.
+        checkpoint: file to go on from and to write to; None for none.
+        keep_every_s: how often it is written.
+        say: told how it goes, at least ten times.
+
+    Raises:
+        Fatal: the album has nothing to learn this from.
     """
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     pair = Pair().to(memory_format=torch.channels_last)
     pair.train()
     optimiser = torch.optim.AdamW(pair.parameters(), lr=budget.rate, weight_decay=0.02)
-    shelf = _families(album)
-    began, step = time.monotonic(), 0
-    for step, rate in enumerate(_rates(budget, began), 1):
+    draw = _batches(album, budget, heads)
+    state = _State.resumed(checkpoint, pair, optimiser, key=f"{seed} {heads} {budget} {len(album)}")
+    began, kept = time.monotonic() - state.seconds, time.monotonic()
+    sums: dict[str, float] = {}
+    counted = 0
+    every = max(1, min(EVERY, budget.steps // 10))
+    for step, rate in _rates(budget, began, state.step):
         for group in optimiser.param_groups:
             group["lr"] = rate
         rng = draws(Domain.TRAINING, seed, step)
-        rows = _batch(shelf, budget.products, rng)
-        images = augment(torch.from_numpy(album.pixels[rows]), rng)
-        with torch.autocast("cpu", torch.bfloat16):
-            answers, (vectors, patches) = pair(images)
-        parts = (
-            classifier_loss(answers, album, rows),
-            0.5 * identity_loss(vectors, pair.vector_scale),  # learnt long before damage is
-            comparison_loss(patches, album, rows, pair),
-        )
+        rows = draw(rng)
+        parts = _losses(pair, album, rows, rng, heads)
         optimiser.zero_grad(set_to_none=True)
-        torch.stack(parts).sum().backward()
+        torch.stack(list(parts.values())).sum().backward()
         nn.utils.clip_grad_norm_(pair.parameters(), 2.0)
         optimiser.step()
-        if step % 100 == 0:
-            losses = [round(part.item(), 3) for part in parts]
-            _log.info("learning", step=step, seconds=round(time.monotonic() - began, 1), losses=losses)
+        state.step, state.seconds = step, time.monotonic() - began
+        counted += 1
+        for name, part in parts.items():
+            sums[name] = sums.get(name, 0.0) + part.item()
+        if step % every == 0 or step == budget.steps:
+            point = Point(step, round(state.seconds, 1), {name: total / counted for name, total in sums.items()})
+            state.course.append(point)
+            sums, counted = {}, 0
+            losses = {name: round(value, 3) for name, value in point.losses.items()}
+            _log.info("learning", step=step, of=budget.steps, seconds=point.seconds, **losses)
+        if checkpoint is not None and time.monotonic() - kept >= keep_every_s:
+            state.save(checkpoint, pair, optimiser)
+            kept = time.monotonic()
+        if state.course and state.course[-1].step == step:
+            say(state.course[-1])
     pair.eval()
-    return Lesson(pair, step, time.monotonic() - began)
+    if checkpoint is not None:
+        state.save(checkpoint, pair, optimiser)
+    return Lesson(pair, state.step, state.seconds, tuple(state.course))
 
 
-def augment(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Vary uint8[B, 160, 160, 3] into float32 of the same shape: light, contrast, place, order of the colours.
+def augment(images: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
+    """Vary uint8[B, 224, 224, 5] into normalised float32: light, contrast, place, order of the colours, depth.
 
-    A shift is at most 4 pixels, a quarter of a cell, so that damage boxes stay true. Half of all batches get another
-    order of red, green and blue: products in colours that the booth never printed.
+    A shift is at most 6 pixels, less than half a cell, so that damage masks stay true. Half of all batches get another
+    order of red, green and blue: products in colours that the booth never printed. A third of the views lose their
+    depth, so that nothing learns to need it.
     """
     count = len(images)
     if rng.integers(2):
-        images = images[..., torch.from_numpy(rng.permutation(3))]
-    shift = [int(pixels) for pixels in rng.integers(-4, 5, 2)]
-    pixels = torch.roll(images, shift, dims=(1, 2)).to(torch.float32)
-    gain = rng.uniform(0.75, 1.25, (count, 1, 1, 1)) * rng.uniform(0.93, 1.07, (count, 1, 1, 3))
-    lift = rng.uniform(-14, 14, (count, 1, 1, 1))
+        images = images[..., [*rng.permutation(3), 3, 4]]
+    shift = [int(pixels) for pixels in rng.integers(-6, 7, 2)]
+    pixels = torch.roll(torch.from_numpy(np.ascontiguousarray(images)), shift, dims=(1, 2)).to(torch.float32)
+    gain = np.ones((count, 1, 1, 5))
+    gain[..., :3] = rng.uniform(0.75, 1.25, (count, 1, 1, 1)) * rng.uniform(0.93, 1.07, (count, 1, 1, 3))
+    gain[rng.random(count) < BLIND, :, :, 3:] = 0
+    lift = np.zeros((count, 1, 1, 5))
+    lift[..., :3] = rng.uniform(-14, 14, (count, 1, 1, 1))
     pixels.mul_(torch.from_numpy(gain.astype(np.float32))).add_(torch.from_numpy(lift.astype(np.float32)))
-    return pixels.clamp_(0, 255)
+    return normalised(pixels.clamp_(0, 255))
 
 
-def _rates(budget: Budget, began: float) -> Iterator[float]:
-    """Yield the learning rate of each step: a short warm-up, then a cosine to zero, hurried where time runs short."""
-    step, done = 0, 0.0
-    while done < 1:
-        yield budget.rate * min(done / 0.05 + 0.02, 1.0) * 0.5 * (1 + math.cos(math.pi * done))
+@dataclass(slots=True)
+class _State:
+    """How far learning has come, beside weights and optimiser."""
+
+    key: str
+    step: int
+    seconds: float
+    course: list[Point]
+
+    @classmethod
+    def resumed(cls, path: Path | None, pair: Network, optimiser: Optimiser, *, key: str) -> _State:
+        """Go on from a checkpoint of the very same lesson; begin anew otherwise."""
+        fresh = cls(key, 0, 0.0, [])
+        if path is None or not path.exists():
+            return fresh
+        kept = torch.load(path, weights_only=True)
+        if kept["key"] != key:
+            return fresh
+        pair.load_state_dict(kept["pair"])
+        optimiser.load_state_dict(kept["optimiser"])
+        torch.set_rng_state(kept["rng"])
+        _log.info("goes on", step=kept["step"])
+        return cls(key, kept["step"], kept["seconds"], [Point(**point) for point in kept["course"]])
+
+    def save(self, path: Path, pair: Network, optimiser: Optimiser) -> None:
+        """Write the checkpoint, whole or not at all."""
+        unfinished = path.with_suffix(f".{os.getpid()}.part")
+        torch.save(
+            {
+                "key": self.key,
+                "step": self.step,
+                "seconds": self.seconds,
+                "course": [{"step": p.step, "seconds": p.seconds, "losses": p.losses} for p in self.course],
+                "pair": pair.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "rng": torch.get_rng_state(),
+            },
+            unfinished,
+        )
+        unfinished.replace(path)
+
+
+def _losses(
+    pair: Network, album: Album, rows: Rows, rng: np.random.Generator, heads: tuple[Head, ...]
+) -> dict[str, Tensor]:
+    """Ask the networks about a batch."""
+    images = augment(album.pixels[rows], rng)
+    with torch.autocast("cpu", torch.bfloat16):
+        answers, (vectors, patches) = pair(images)
+    parts = {}
+    if "classifier" in heads:
+        parts["damage"] = classifier_loss(answers, album, rows)
+    if "embedding" in heads:
+        parts["identity"] = 0.5 * identity_loss(vectors, pair.vector_scale)  # learnt long before damage is
+        parts["comparison"] = comparison_loss(patches, album, rows, pair)
+    return parts
+
+
+def _rates(budget: Budget, began: float, step: int) -> Iterator[tuple[int, float]]:
+    """Yield each step to do and its rate: a short warm-up, then a cosine to zero, hurried if time runs short."""
+    while step < budget.steps:
+        done, spent = step / budget.steps, (time.monotonic() - began) / budget.limit_s
+        if spent > done + PATIENCE:
+            done = spent
+        if done >= 1:
+            return
         step += 1
-        done = max(step / budget.steps, (time.monotonic() - began) / budget.limit_s)
+        yield step, budget.rate * min(done / 0.05 + 0.02, 1.0) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _batches(album: Album, budget: Budget, heads: tuple[Head, ...]) -> Callable[[np.random.Generator], Rows]:
+    """Return how a batch is drawn: families where there are enough, else damaged and intact views half and half."""
+    shelf = _families(album)
+    if len(shelf) >= 2:  # noqa: PLR2004 - one family has nothing to be told from
+        return lambda rng: _families_drawn(shelf, budget.products, rng)
+    if "embedding" in heads:
+        raise Fatal(
+            f"an embedding learns from products with {REFERENCES} references and {CAPTURES} captures each; "
+            f"of these there are {len(shelf)}."
+        )
+    hurt, sound = np.flatnonzero(album.damaged), np.flatnonzero(~album.damaged)
+    if not len(hurt) or not len(sound):
+        raise Fatal(f"a classifier learns from damaged and intact views; there are {len(hurt)} and {len(sound)}.")
+    half = 3 * budget.products
+    return lambda rng: np.concatenate([rng.choice(hurt, half), rng.choice(sound, half)])
 
 
 def _families(album: Album) -> list[tuple[Rows, Rows]]:
-    """Return the rows of each product that has enough: references int64[n], and twins int64[n, 2] side by side."""
+    """Return the rows of each product that has enough: references int64[n], and pairs int64[n, 2] of captures.
+
+    Twins lie side by side, so they are pairs; elsewhere any two captures are.
+    """
     shelf = []
-    for number in np.unique(album.product):
-        own = album.product == number
-        references, captures = np.flatnonzero(own & album.reference), np.flatnonzero(own & ~album.reference)
+    order = np.argsort(album.product, kind="stable")
+    for own in np.split(order, np.flatnonzero(np.diff(album.product[order])) + 1):
+        references, captures = own[album.reference[own]], own[~album.reference[own]]
         if len(references) >= REFERENCES and len(captures) >= CAPTURES:
-            shelf.append((references, captures.reshape(-1, 2)))
+            shelf.append((references, captures[: len(captures) // 2 * 2].reshape(-1, 2)))
     return shelf
 
 
-def _batch(shelf: list[tuple[Rows, Rows]], products: int, rng: np.random.Generator) -> Rows:
-    """Draw whole families: two references, then two pairs of twins of each product."""
+def _families_drawn(shelf: list[tuple[Rows, Rows]], products: int, rng: np.random.Generator) -> Rows:
+    """Draw whole families: two references, then two pairs of captures of each product."""
     chosen = rng.choice(len(shelf), min(products, len(shelf)), replace=False)
     drawn: list[NDArray[np.int64]] = []
     for place in chosen:

@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits as logistic
 from torch.nn.functional import cross_entropy
 
-from evidence.discrepancy import TOP_CELLS
 from training.album import Album
+from training.networks import TOP
 from training.untyped import Network, Tensor
 
 REFERENCES: Final = 2  # of each product in a batch: these rows first,
 CAPTURES: Final = 4  # then these: two pairs of twins, intact and damaged
 VIEWS: Final = REFERENCES + CAPTURES
 CHOICE: Final = 4  # products that a capture's patches are compared with, its own among them
-INSIDE: Final = 0.6  # a cell covered more than this by a damage box shows damage,
-OUTSIDE: Final = 0.05  # one covered less than this shows none; what is between says nothing
+INSIDE: Final = 0.15  # a cell of which more than this is damage shows damage,
+MOST: Final = 0.5  # and so does one with this share of what the view's most damaged cell has: scratches are thin
+OUTSIDE: Final = 0.01  # one of which less than this is damage shows none; what is between says nothing
 
 Rows = NDArray[np.int64]
 
@@ -34,7 +35,7 @@ def classifier_loss(answers: tuple[Tensor, ...], album: Album, rows: Rows) -> Te
     damage, kinds, severity, _, cells = answers
     is_damaged, is_major, is_kind = (_floats(truth[rows]) for truth in (album.damaged, album.major, album.kinds))
     how_bad = (logistic(severity[:, 0], is_major, reduction="none") * is_damaged).sum() / is_damaged.sum().clamp_min(1)
-    covered = _floats(album.cells[rows]).flatten(1)[:, None] * is_kind[:, :, None]  # [B, 7, 100]
+    covered = shown(album.cells[rows]).flatten(1)[:, None] * is_kind[:, :, None]  # [B, 7, 196]
     return (
         logistic(damage[:, 0], is_damaged)
         + logistic(kinds, is_kind)
@@ -57,37 +58,48 @@ def comparison_loss(patches: Tensor, album: Album, rows: Rows, pair: Network) ->
     """Compare captures with references of some products in the batch: rank these, then find what no reference has."""
     families = len(rows) // VIEWS
     by_family = patches.reshape(families, VIEWS, *patches.shape[1:])
-    own = by_family[:, :REFERENCES].flatten(1, 2)  # [F, R * 100, 64]
-    choice = torch.stack([own.roll(-step, 0) for step in range(CHOICE)], dim=1)  # [F, CHOICE, R * 100, 64], own first
+    own = by_family[:, :REFERENCES].flatten(1, 2)  # [F, R * 196, 48]
+    choice = torch.stack([own.roll(-step, 0) for step in range(CHOICE)], dim=1)  # [F, CHOICE, R * 196, 48], own first
     with torch.autocast("cpu", torch.bfloat16):
         cosines = torch.einsum("fqcd,fkrd->fqkcr", by_family[:, REFERENCES:], choice).flatten(
             0, 1
-        )  # [Q, CHOICE, 100, R * 100]
+        )  # [Q, CHOICE, 196, R * 196]
     forth, back = (
         cosines.max(dim=3).values.float(),
         cosines.max(dim=2).values.float(),
-    )  # [Q, CHOICE, 100], [.., R * 100]
+    )  # [Q, CHOICE, 196], [.., R * 196]
     alike = (forth.mean(2) + back.mean(2)) / 2
     ranking = cross_entropy(alike * pair.patch_scale.clamp(1, 60), torch.zeros(len(alike), dtype=torch.long))
     captured = rows.reshape(families, VIEWS)[:, REFERENCES:].reshape(-1)
-    distance = 1 - forth[:, 0]  # [Q, 100]
+    distance = 1 - forth[:, 0]  # [Q, 196]
     cells = (distance - pair.cell_line[1]) * pair.cell_line[0].clamp(1, 40)
-    stands_out = distance.topk(TOP_CELLS, dim=1).values.mean(1) - distance.median(dim=1).values
+    stands_out = distance.topk(TOP, dim=1).values.mean(1) - distance.median(dim=1).values
     units = (stands_out - pair.unit_line[1]) * pair.unit_line[0].clamp(1, 40)
     return (
         ranking
-        + _where(cells, _floats(album.cells[captured]).flatten(1))
+        + _where(cells, shown(album.cells[captured]).flatten(1))
         + logistic(units, _floats(album.damaged[captured]))
     )
 
 
-def _where(logits: Tensor, covered: Tensor) -> Tensor:
-    """Ask of each cell whether it shows damage; `covered` is the share of it inside a damage box, same shape.
+def shown(shares: NDArray[np.float32]) -> Tensor:
+    """Turn the damaged share of each cell, float32[B, 14, 14], into 1 (damage), 0 (none) or 0.5 (no telling).
+
+    Shares below zero mean that nobody marked the place (`training.reading`).
+    """
+    most = shares.max(axis=(1, 2), keepdims=True)
+    shows = (shares > INSIDE) | ((shares >= MOST * most) & (shares > OUTSIDE))
+    told = np.where(shows, 1.0, np.where(shares < OUTSIDE, 0.0, 0.5))
+    return torch.from_numpy(np.where(shares < 0, 0.5, told).astype(np.float32))
+
+
+def _where(logits: Tensor, truth: Tensor) -> Tensor:
+    """Ask of each cell whether it shows damage: 1, 0, or 0.5 where nobody can tell; same shape.
 
     Damaged cells are one in hundreds: both kinds of cells count as much in all.
     """
-    loss = logistic(logits, (covered > INSIDE).float(), reduction="none")
-    shares = [(loss * told).sum() / told.sum().clamp_min(1) for told in (covered > INSIDE, covered < OUTSIDE)]
+    loss = logistic(logits, (truth > 0.75).float(), reduction="none")  # noqa: PLR2004 - between no telling and yes
+    shares = [(loss * told).sum() / told.sum().clamp_min(1) for told in (truth > 0.75, truth < 0.25)]  # noqa: PLR2004
     return torch.stack(shares).mean()
 
 

@@ -1,7 +1,8 @@
 """The two networks, small enough for one thread of a laptop: uint8 NHWC in, normalisation inside.
 
 They learn together on one trunk, because most of what a picture shows is the same for both; each is served with its own
-copy of it, so that one can be replaced without the other.
+copy of it, so that one can be replaced without the other. Depth comes in as two more channels, so that views with and
+without it go through one network.
 """
 
 from __future__ import annotations
@@ -11,12 +12,25 @@ from typing import Final
 import torch
 from torch import nn
 
+from evidence.frame import CHANNELS
+from evidence.triton import PATCH, VECTOR
+from schemas.words import KINDS
 from training.untyped import Network, Tensor
 
-WIDTHS: Final = (16, 32, 64, 128)  # channels at 80, 40, 20 and 10 cells a side
-KINDS: Final = 7
-VECTOR: Final = 128
-PATCH: Final = 64
+WIDTHS: Final = (16, 32, 64, 128)  # channels at 112, 56, 28 and 14 cells a side
+CONTEXT: Final = 128  # channels at 7 cells a side: what lies around a cell
+TOP: Final = 10  # cells of a view that speak together: 5 % of them
+
+
+# Of red, green, blue, relief and height: the value that becomes zero, and the step that becomes one. A depth that was
+# not measured is 0 before and lies outside all measured values after.
+MIDDLE: Final = torch.tensor((127.5, 127.5, 127.5, 128.0, 11.0))
+STEP: Final = torch.tensor((127.5, 127.5, 127.5, 32.0, 64.0))
+
+
+def normalised(pixels: Tensor) -> Tensor:
+    """Return float32[B, 224, 224, 5] of the same shape, in place."""
+    return pixels.sub_(MIDDLE).div_(STEP)
 
 
 def _conv(before: int, after: int, *, stride: int = 1, groups: int = 1) -> Network:
@@ -44,56 +58,66 @@ class Residual(nn.Module):
 
 
 class Trunk(nn.Module):
-    """uint8[B, 160, 160, 3] to float[B, 64, 20, 20] and float[B, 128, 10, 10]."""
+    """uint8[B, 224, 224, 5] to float[B, 64, 28, 28] and float[B, 128, 14, 14]."""
 
     def __init__(self) -> None:
         super().__init__()
         first, second, third, fourth = WIDTHS
         self.fine = nn.Sequential(
-            _conv(3, first, stride=2),
+            _conv(CHANNELS, first, stride=2),
             _conv(first, second, stride=2),
             Residual(second),
             _conv(second, third, stride=2),
             Residual(third),
         )
-        self.coarse = nn.Sequential(
-            _conv(third, fourth, stride=2), Residual(fourth, light=True), Residual(fourth, light=True)
-        )
+        self.coarse = nn.Sequential(_conv(third, fourth, stride=2), Residual(fourth), Residual(fourth, light=True))
+        self.context = nn.Sequential(_conv(fourth, CONTEXT, stride=2), Residual(CONTEXT, light=True))
+        self.back = nn.Conv2d(CONTEXT, fourth, 1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalise and look."""
-        pixels = images.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
-        fine = self.fine(pixels)
-        return fine, self.coarse(fine)
+        """Normalise, then look."""
+        return self.look(normalised(images.to(torch.float32)))
+
+    def look(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Look at normalised float32[B, 224, 224, 5] at three scales; the widest is added to the one before it."""
+        fine = self.fine(pixels.permute(0, 3, 1, 2))  # channels last, as it lies in memory
+        coarse = self.coarse(fine)
+        around = nn.functional.interpolate(self.back(self.context(coarse)), scale_factor=2.0, mode="nearest")
+        return fine, coarse + around
 
 
 class ClassifierHead(nn.Module):
     """One answer per question, all from a map of kinds: what is damaged is damaged somewhere, and in some way.
 
-    The map looks at fine features as well as coarse ones, for a scratch is gone at 10 x 10.
+    The map looks at fine features as well as coarse ones, for a scratch is gone at 14 x 14.
     """
 
     def __init__(self) -> None:
         super().__init__()
         third, fourth = WIDTHS[2:]
-        self.map = nn.Conv2d(2 * third + fourth, KINDS, 1)
+        kinds = len(KINDS)
+        self.mix = nn.Sequential(
+            nn.Conv2d(2 * third + fourth, fourth, 1, bias=False), nn.BatchNorm2d(fourth), nn.ReLU(inplace=True)
+        )
+        self.map = nn.Conv2d(fourth, kinds, 1)
         nn.init.constant_(self.map.bias, -3.0)  # nearly all cells show nothing
         self.shared = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * fourth, 64), nn.ReLU(inplace=True))
-        self.damage = nn.Linear(64 + KINDS + 2, 1)
-        self.kinds = nn.Linear(64 + KINDS, KINDS)
-        self.severity = nn.Linear(64 + KINDS, 1)
+        self.damage = nn.Linear(64 + kinds + 2, 1)
+        self.kinds = nn.Linear(64 + kinds, kinds)
+        self.severity = nn.Linear(64 + kinds + 2, 1)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Features to logits float32[B, 1], [B, 7], [B, 1] and [B, 10, 10], and the map float32[B, 7, 10, 10]."""
+        """Features to logits float32[B, 1], [B, 7], [B, 1] and [B, 14, 14], and the map float32[B, 7, 14, 14]."""
         pool = nn.functional
-        cells = self.map(torch.cat([pool.avg_pool2d(fine, 2), pool.max_pool2d(fine, 2), coarse], dim=1)).float()
+        mixed = self.mix(torch.cat([pool.avg_pool2d(fine, 2), pool.max_pool2d(fine, 2), coarse], dim=1))
+        cells = self.map(mixed).float()
         heat = cells.logsumexp(1)
         spread = heat.flatten(1)
-        hottest = torch.stack([spread.amax(1), spread.topk(5, dim=1).values.mean(1)], dim=1)
-        pooled = self.shared(torch.cat([coarse.amax((2, 3)), coarse.mean((2, 3))], dim=1)).float()
+        hottest = torch.stack([spread.amax(1), spread.topk(TOP, dim=1).values.mean(1)], dim=1)
+        pooled = self.shared(torch.cat([mixed.amax((2, 3)), mixed.mean((2, 3))], dim=1)).float()
         both = torch.cat([pooled, cells.amax((2, 3))], dim=1)
-        damage = self.damage(torch.cat([both, hottest], dim=1))
-        return damage.float(), self.kinds(both).float(), self.severity(both).float(), heat, cells
+        whole = torch.cat([both, hottest], dim=1)
+        return self.damage(whole).float(), self.kinds(both).float(), self.severity(whole).float(), heat, cells
 
 
 class EmbeddingHead(nn.Module):
@@ -103,12 +127,13 @@ class EmbeddingHead(nn.Module):
         super().__init__()
         third, fourth = WIDTHS[2:]
         self.vector = nn.Linear(2 * fourth, VECTOR)
-        self.patch = nn.Conv2d(third + fourth, PATCH, 1)
+        self.patch = nn.Conv2d(2 * third + fourth, PATCH, 1)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
-        """Features to float32[B, 128] and float32[B, 100, 64]."""
+        """Features to float32[B, 128] and float32[B, 196, 48]."""
+        pool = nn.functional
         vector = self.vector(torch.cat([coarse.amax((2, 3)), coarse.mean((2, 3))], dim=1)).float()
-        both = torch.cat([nn.functional.avg_pool2d(fine, 2), coarse], dim=1)
+        both = torch.cat([pool.avg_pool2d(fine, 2), pool.max_pool2d(fine, 2), coarse], dim=1)
         patches = self.patch(both).float().flatten(2).transpose(1, 2)
         return _unit(vector), _unit(patches)
 
@@ -121,7 +146,7 @@ class Served(nn.Module):
         self.trunk, self.head, self.answers = trunk, head, answers
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """uint8[B, 160, 160, 3] to the head's answers."""
+        """uint8[B, 224, 224, 5] to the head's answers."""
         answers: tuple[Tensor, ...] = self.head(*self.trunk(images))
         return answers[: self.answers]
 
@@ -138,8 +163,8 @@ class Pair(nn.Module):
         self.unit_line = nn.Parameter(torch.tensor([8.0, 0.4]))  # the same for a whole view
 
     def forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, Tensor]]:
-        """Return the answers of both heads."""
-        features = self.trunk(images)
+        """Return the answers of both heads to normalised float32[B, 224, 224, 5]."""
+        features = self.trunk.look(images)
         return self.classifier(*features), self.embedding(*features)
 
     def served(self) -> tuple[Served, Served]:

@@ -3,8 +3,9 @@
     python -m training.recipe --seed 1
 
 renders the booth's training products, trains both networks, exports them as Triton loads them, proves that the files
-answer as the networks do, measures them on other products, and fits the fusion on yet other ones. `--quick` does all of
-it small, to see that it works. With another `--out`, neither the docs nor the GPU profile are touched.
+answer as the networks do, measures them on other products, and fits the fusion on yet other ones. Pictures and learning
+are kept in the cache: a recipe that was stopped goes on where it was. `--quick` does all of it small, to see that it
+works. With another `--out`, neither the docs nor the GPU profile are touched.
 """
 
 from __future__ import annotations
@@ -19,22 +20,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import msgspec
+import numpy as np
 import structlog
 
 from evidence.triton import CLASSIFIER, EMBEDDING
-from training.album import Order, album
-from training.calibrate import calibrate, fused_figures, save, vetted_negatives
-from training.card import Card
+from training.album import Order, album, fingerprint
+from training.card import Card, LearntWorld
+from training.course import draw
+from training.evaluation.for_card import card_figures
 from training.export import export
 from training.learn import Budget, learn
-from training.measure import figures, try_out
+from training.refit import FITTING, exam, fit_and_measure
 
 log = structlog.get_logger(__name__)
 
 CARD: Final = "card.json"
+PROBES: Final = 16  # views on which an exported file must answer as its network does
 SLOWEST_STEP_S: Final = 0.6  # 0.2 on two idle cores
-FITTING: Final = 1000  # added to the seed of the products that the fusion is fitted on
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class Scale:
     budget: Budget
 
 
-FULL: Final = Scale(train=(400, 3400), test=(60, 900), budget=Budget(steps=3000, limit_s=660))
-QUICK: Final = Scale(train=(24, 160), test=(10, 150), budget=Budget(steps=40, limit_s=30))
+FULL: Final = Scale(train=(500, 4200), test=(80, 1600), budget=Budget(steps=3600, limit_s=1500))
+QUICK: Final = Scale(train=(24, 160), test=(10, 150), budget=Budget(steps=40, limit_s=60))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +78,30 @@ def bake(scale: Scale, places: Places, *, seed: int, made_by: str) -> Card:
     """
     seconds: dict[str, float] = {}
     with _timed("render", seconds):
-        lessons = album(Order(seed, "train", *scale.train, twins=True), cache=places.cache)
-        probes = album(exam(scale, seed), cache=places.cache).pixels[:16]
+        order = Order(seed, "train", *scale.train, twins=True)
+        lessons = album(order, cache=places.cache, say=_chunks)
     with _timed("train", seconds):
-        lesson = learn(lessons, scale.budget, seed=seed)
+        checkpoint = None if places.cache is None else places.cache / f"lesson-{_lesson(order)}.pt"
+        lesson = learn(lessons, scale.budget, seed=seed, checkpoint=checkpoint)
+    if places.cache is not None:
+        draw(lesson.course, places.cache / "learning.png")
     networks = dict(zip((CLASSIFIER, EMBEDDING), lesson.pair.served(), strict=True))
     with _timed("export", seconds):
         differences = {
-            name: export(network, name, repository=places.repository, profiles=places.profiles, probes=probes)
+            name: export(
+                network,
+                name,
+                repository=places.repository,
+                profiles=places.profiles,
+                probes=np.array(lessons.pixels[:PROBES]),
+            )
             for name, network in networks.items()
         }
     files = {name: (places.repository / name / "1" / "model.onnx").read_bytes() for name in networks}
     card = Card(
         made_by=made_by,
         seed=seed,
-        train_products=scale.train[0],
+        worlds=[LearntWorld(seed, "train", scale.train[0]), LearntWorld(seed + FITTING, "test", scale.test[0])],
         train_views=len(lessons),
         steps=lesson.steps,
         parameters={name: sum(each.numel() for each in network.parameters()) for name, network in networks.items()},
@@ -112,15 +123,14 @@ def refit(card: Card, scale: Scale, places: Places, *, seed: int) -> Card:
         Fatal: too few captures.
     """
     seconds = dict(card.seconds)
-    with _timed("render tests", seconds):
-        fitting = album(exam(scale, seed + FITTING), cache=places.cache)
-        measuring = album(exam(scale, seed), cache=places.cache)
-    with _timed("calibrate", seconds):
-        calibration = calibrate(try_out(fitting, places.repository), seed=seed)
-    with _timed("measure", seconds):
-        trial = try_out(measuring, places.repository)
-        measured = figures(trial) | fused_figures(trial, calibration)
-        save(msgspec.structs.replace(calibration, negatives=vetted_negatives(trial, calibration)), places.repository)
+    found = fit_and_measure(
+        places.repository,
+        exam(scale.test, seed + FITTING),
+        exam(scale.test, seed),
+        timed=lambda stage: _timed(stage, seconds),
+        say=_captures,
+    )
+    measured = card_figures(found)
     card = dataclasses.replace(card, figures=measured, seconds=seconds)
     card.save(places.repository / CARD)
     if places.page is not None:
@@ -128,9 +138,24 @@ def refit(card: Card, scale: Scale, places: Places, *, seed: int) -> Card:
     return card
 
 
-def exam(scale: Scale, seed: int) -> Order:
-    """Return captures of products that no network learns from."""
-    return Order(seed, "test", *scale.test, damage_rate=0.3)
+def _lesson(order: Order) -> str:
+    """Return a name for what is learnt from an order that changes when the networks or the lessons do."""
+    digest = hashlib.sha256(fingerprint(order).encode())
+    for name in ("networks.py", "lessons.py", "learn.py"):
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _captures(stage: str, done: int, of: int) -> None:
+    """Say how far a trial is, now and then."""
+    if done % 200 == 0 or done == of:
+        log.info("trial", stage=stage, done=done, of=of)
+
+
+def _chunks(done: int, of: int) -> None:
+    """Say how far rendering is, now and then."""
+    if done % 20 == 0 or done == of:
+        log.info("rendering", chunks=done, of=of)
 
 
 @contextmanager

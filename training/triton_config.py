@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from evidence.frame import SIDE
+from evidence.frame import CHANNELS, SIDE
 from evidence.triton import CELLS, CLASSIFIER, EMBEDDING, PATCH, VECTOR
 from schemas.words import KINDS, MAX_VIEWS
 
@@ -25,7 +25,7 @@ def configuration(name: str, *, gpu: bool) -> str:
         f'name: "{name}"',
         'backend: "onnxruntime"',
         f"max_batch_size: {8 * MAX_VIEWS if gpu else MAX_VIEWS}",
-        f'input [ {{ name: "IMAGES" data_type: TYPE_UINT8 dims: [ {SIDE}, {SIDE}, 3 ] }} ]',
+        f'input [ {{ name: "IMAGES" data_type: TYPE_UINT8 dims: [ {SIDE}, {SIDE}, {CHANNELS} ] }} ]',
         "output [",
         ",\n".join(
             f'  {{ name: "{output}" data_type: TYPE_FP32 dims: [ {", ".join(map(str, shape))} ] }}'

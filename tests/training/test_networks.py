@@ -1,27 +1,30 @@
-"""Networks and recipe where torch is at hand (the `training` dependency group); skipped elsewhere."""
+"""Networks, learning and the whole recipe, tiny. These tests run where torch is: `make training` makes that place."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="torch is in the training group only: make models installs it")
+from evidence.calibration import Calibration
+from evidence.frame import CHANNELS, SIDE
+from evidence.triton import CLASSIFIER, EMBEDDING
+from schemas.faults import Fatal
+from training.album import Album, Order, album
+from training.course import Point
+from training.export import export
+from training.learn import Budget, Lesson, learn
+from training.measure import view_figures
+from training.networks import Pair
+from training.recipe import Places, Scale, bake
+from training.runtime import session
+from training.triton_config import OUTPUTS
 
-from evidence.calibration import Calibration  # noqa: E402 - only where torch is
-from evidence.triton import CLASSIFIER, EMBEDDING  # noqa: E402
-from schemas.faults import Fatal  # noqa: E402
-from training.album import Album, Order, album  # noqa: E402
-from training.export import export  # noqa: E402
-from training.learn import Budget, learn  # noqa: E402
-from training.networks import Pair  # noqa: E402
-from training.recipe import Places, Scale, bake  # noqa: E402
-from training.runtime import session  # noqa: E402
-from training.triton_config import OUTPUTS  # noqa: E402
-
-PIXELS = np.random.default_rng(0).integers(0, 256, (3, 160, 160, 3), dtype=np.uint8)
+PIXELS = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, CHANNELS), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +73,65 @@ class TestLearn:
         assert 1 <= lesson.steps < 10**6
         assert lesson.seconds < 30
 
+    def test_a_lesson_that_was_cut_short_goes_on(self, pictures: Album, tmp_path: Path) -> None:
+        """From its checkpoint it ends where an uninterrupted one ends, bit for bit."""
+        budget = Budget(steps=4, products=3, limit_s=10**6)
 
-@pytest.mark.slow
+        class Cut(Exception):
+            """Power is lost."""
+
+        def cut(point: Point) -> None:
+            if point.step == 2:
+                raise Cut
+
+        whole = learn(pictures, budget, seed=1, threads=1)
+        path = tmp_path / "lesson.pt"
+        with pytest.raises(Cut):
+            learn(pictures, budget, seed=1, threads=1, checkpoint=path, say=cut, keep_every_s=0)
+        again = learn(pictures, budget, seed=1, threads=1, checkpoint=path)
+        assert [1, 2, 3, 4] == [point.step for point in again.course]
+        assert all(torch.equal(left, right) for left, right in zip(*map(weights_of, (whole, again)), strict=True))
+
+    def test_a_checkpoint_of_another_lesson_is_left_alone(self, pictures: Album, tmp_path: Path) -> None:
+        """Another seed begins anew."""
+        path = tmp_path / "lesson.pt"
+        learn(pictures, Budget(steps=2, products=3), seed=1, threads=1, checkpoint=path)
+        other = learn(pictures, Budget(steps=2, products=3), seed=2, threads=1, checkpoint=path)
+        assert [1, 2] == [point.step for point in other.course]
+
+    def test_one_head_can_learn_alone(self, pictures: Album) -> None:
+        """The other's weights stay as they were drawn."""
+        fresh, taught = Pair(), learn(pictures, Budget(steps=2, products=3), seed=1, heads=("embedding",), threads=1)
+        assert ["identity", "comparison"] == list(taught.course[-1].losses)
+        assert taught.pair.classifier.map.bias.allclose(fresh.classifier.map.bias)
+
+    def test_an_embedding_cannot_be_learnt_without_families(self, pictures: Album) -> None:
+        """It says what is missing."""
+        lonely = dataclasses.replace(pictures, reference=np.zeros(len(pictures), bool))
+        with pytest.raises(Fatal, match="2 references"):
+            learn(lonely, Budget(steps=1), seed=1, heads=("embedding",))
+
+
 class TestRecipe:
     """The whole recipe, tiny."""
 
+    def test_loss_and_figures_move(self, tmp_path: Path) -> None:
+        """In sixty steps all losses fall, and what was learnt is told apart better than by a network of chance."""
+        lessons = album(Order(seed=5, split="train", products=6, captures=36, twins=True), cache=None)
+        lesson = learn(lessons, Budget(steps=60, products=4, limit_s=200), seed=1)
+        first, last = lesson.course[0].losses, lesson.course[-1].losses
+        assert last["damage"] < 0.9 * first["damage"]
+        assert last["identity"] < 0.95 * first["identity"]
+        assert last["comparison"] < 0.9 * first["comparison"]
+        found = []
+        for name, pair in (("chance", Pair().eval()), ("taught", lesson.pair)):
+            export(pair.served()[0], CLASSIFIER, repository=tmp_path / name, profiles=None, probes=PIXELS)
+            found.append(view_figures(lessons, tmp_path / name)["auroc"])
+        assert found[1] > max(0.6, found[0] + 0.05)
+
     def test_it_bakes_a_servable_repository(self, tmp_path: Path) -> None:
         """Models, configurations, calibration and card are there and belong together."""
-        scale = Scale(train=(12, 80), test=(8, 120), budget=Budget(steps=6, products=6, limit_s=60))
+        scale = Scale(train=(6, 20), test=(6, 100), budget=Budget(steps=4, products=4, limit_s=60))
         places = Places(tmp_path / "models", tmp_path / "gpu", None, tmp_path / "cache")
         card = bake(scale, places, seed=3, made_by="a test")
         calibration = Calibration.load(places.repository / "fusion.json")
@@ -86,4 +140,9 @@ class TestRecipe:
         for name in (CLASSIFIER, EMBEDDING):
             assert (places.repository / name / "1" / "model.onnx").exists()
             assert f'name: "{name}"' in (tmp_path / "gpu" / name / "config.pbtxt").read_text()
-        assert {"classifier_auroc", "fused_auroc_by_code", "identity_top1_patches"} <= card.figures.keys()
+        assert {"alone_auroc", "by_code_auroc", "by_image_ece"} <= card.figures.keys()
+
+
+def weights_of(lesson: Lesson) -> list[torch.Tensor]:
+    """Return all weights of a lesson's pair."""
+    return list(lesson.pair.state_dict().values())
