@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 _LINE: Final = "The line"
 _SITES: Final = "Sites and budgets"
 _RECORDS: Final = "What it decided"
+_LAB: Final = "The laboratory"
 _PARTS: Final = "The parts on this machine"
 
 
@@ -39,6 +40,13 @@ COMMANDS: Final = (
     Entry("tail", "cli.tail", _RECORDS, "Watch what the line decides, sidelines, is told by people, or refuses."),
     Entry("explain", "cli.explain", _RECORDS, "Say in words and as a picture why a capture was answered as it was."),
     Entry("judge", "cli.judge", _RECORDS, "Give a person's verdict on a capture."),
+    Entry("booth", "cli.booth", _LAB, "Look at the photo booth's pictures, and write data sets of them."),
+    Entry("dataset", "cli.dataset", _LAB, "Say what is in a data set, and in plain words what is wrong with it."),
+    Entry("train", "cli.train", _LAB, "Train a classifier, an embedding or the fusion from a data set or the booth."),
+    Entry("evaluate", "cli.evaluate", _LAB, "Measure models on captures they never saw, and write a report."),
+    Entry("score", "cli.score", _LAB, "Give each picture its log-odds of damage."),
+    Entry("identify", "cli.identify", _LAB, "Name the product in each picture by its looks."),
+    Entry("read-codes", "cli.read_codes", _LAB, "Read the codes in pictures."),
     Entry("up", "cli.parts", _PARTS, "Start Kafka, Redis, Triton and the workers; what runs already stays as it is."),
     Entry("down", "cli.parts", _PARTS, "Stop everything that `up` started; data stays."),
     Entry("status", "cli.parts", _PARTS, "Show every part: does it run, since when, is it healthy."),

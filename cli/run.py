@@ -35,7 +35,7 @@ from evidence.calibration import Calibration
 from schemas.words import MICRO
 from settings.line import Settings
 
-RATE_PER_S: Final = 12.0  # what two cores carry with booth, broker, models and workers on them
+RATE_PER_S: Final = 6.0  # what two cores carry with booth, broker, models and workers on them
 DAMAGE_RATE: Final = 0.04
 FLOOD_OFFSET: Final = 25 * MICRO  # raises every score above the ceiling, whatever the threshold has learned
 VERDICT_DELAY_S: Final = 2.0

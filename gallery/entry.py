@@ -32,7 +32,7 @@ class Entry:
     source: str  # who says that it is pristine
     enrolled_ms: int
     vectors: Vectors  # float32[V, 128], unit length
-    patches: NDArray[np.int8]  # int8[V, 100, 64], see evidence.discrepancy.quantise
+    patches: NDArray[np.int8]  # int8[V, 196, 48], see evidence.discrepancy.quantise
     uris: tuple[str, ...]  # of the pictures, for people
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gallery.index import GalleryIndex
 from gallery.store import GalleryStore
 
-CAPACITY_BYTES: Final = 64 * 1024 * 1024  # 3,400 references of three views
+CAPACITY_BYTES: Final = 64 * 1024 * 1024  # 2,300 references of three views
 
 
 class PatchCache:
@@ -29,7 +29,7 @@ class PatchCache:
         self.misses = 0
 
     async def get(self, reference_ids: Sequence[str]) -> dict[str, NDArray[np.int8]]:
-        """Return int8[V, 100, 64] of each reference, in one exchange with Redis at most.
+        """Return int8[V, N, C] of each reference, in one exchange with Redis at most.
 
         References that the index or the store does not have are left out.
 

@@ -2,7 +2,7 @@
 
     gallery:products                    hash   product id -> product as JSON, retired ones included
     gallery:references:<version>        hash   reference id -> product, digest and vectors, packed
-    gallery:patches:<version>:<id>      bytes  int8[V, 100, 64]
+    gallery:patches:<version>:<id>      bytes  int8[V, 196, 48]
     gallery:facts                       hash   reference id -> product, source, age and picture URIs as JSON
     gallery:versions                    set    model versions that have references
     gallery:feed                        stream which product or reference changed, bounded in length
@@ -182,7 +182,7 @@ class GalleryStore:
         return News(Position(position.epoch, events[-1][0].decode()), changes)
 
     async def patches(self, reference_ids: Sequence[str], *, model_version: str) -> dict[str, NDArray[np.int8]]:
-        """Return int8[V, 100, 64] of each reference that is there for this model version, as read-only arrays."""
+        """Return int8[V, 196, 48] of each reference that is there for this model version, as read-only arrays."""
         if not reference_ids:
             return {}
         with _as_faults():

@@ -23,7 +23,7 @@ async def models(servers: Endpoints) -> AsyncIterator[Models]:
 
 def views(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Make views that differ."""
-    return np.random.default_rng(count).integers(0, 255, (count, 160, 160, 3), np.uint8)
+    return np.random.default_rng(count).integers(0, 255, (count, 224, 224, 5), np.uint8)
 
 
 class TestServedModels:
@@ -40,7 +40,7 @@ class TestServedModels:
         assert (count,) == scores.damage.shape
         assert (count, 7) == scores.kinds.shape
         assert (count,) == scores.severity.shape
-        assert (count, 10, 10) == scores.heat.shape
+        assert (count, 14, 14) == scores.heat.shape
         assert ["damage_classifier", True] == [scores.version.split(":")[0], scores.version.split(":")[1].isdigit()]
 
     @pytest.mark.parametrize("count", [1, 2, 8])
@@ -48,7 +48,7 @@ class TestServedModels:
         """Vectors and patches can be compared by their inner product."""
         embeddings = await models.embed(views(count), request_id="shapes")
         assert (count, 128) == embeddings.vectors.shape
-        assert (count, 100, 64) == embeddings.patches.shape
+        assert (count, 196, 48) == embeddings.patches.shape
         assert np.allclose(1.0, np.linalg.norm(embeddings.vectors, axis=-1), atol=1e-3)
         assert np.allclose(1.0, np.linalg.norm(embeddings.patches, axis=-1), atol=1e-3)
         assert "gallery_embedding" == embeddings.version.split(":")[0]

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import redis
 
-from evidence.discrepancy import quantise
+from evidence.discrepancy import CELLS, PATCH_SIZE, quantise
 from gallery.entry import Entry, Vectors
 from gallery.follow import Follower
 from gallery.index import GalleryIndex
@@ -106,7 +106,7 @@ def vectors(seed: int, views: int = 2) -> Vectors:
 
 def entry(number: int, *, product: int | None = None, seed: int = 0, version: str = VERSION) -> Entry:
     """Make reference R-<number>, of product P-<number> unless told otherwise."""
-    drawn = np.random.default_rng([number, seed]).normal(size=(2, 100, 64)).astype(np.float32)
+    drawn = np.random.default_rng([number, seed]).normal(size=(2, CELLS, PATCH_SIZE)).astype(np.float32)
     return Entry(
         reference_id=f"R-{number}",
         product_id=f"P-{number if product is None else product}",

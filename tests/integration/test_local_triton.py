@@ -39,8 +39,8 @@ def client(servers: Endpoints) -> Iterator[triton.InferenceServerClient]:
 
 @pytest.fixture
 def images() -> Images:
-    """Three pictures of noise, uint8[3, 160, 160, 3]."""
-    return np.random.default_rng(7).integers(0, 256, (3, 160, 160, 3), dtype=np.uint8)
+    """Three pictures of noise, uint8[3, 224, 224, 5]."""
+    return np.random.default_rng(7).integers(0, 256, (3, 224, 224, 5), dtype=np.uint8)
 
 
 def infer(
@@ -90,10 +90,10 @@ class TestBackend:
     @pytest.mark.parametrize(
         ("shape", "dtype", "words"),
         [
-            ((1, 80, 160, 3), np.uint8, r"unexpected shape.*IMAGES.*\[-1,160,160,3\].*\[1,80,160,3\]"),
-            ((1, 160, 160), np.uint8, r"IMAGES"),
-            ((9, 160, 160, 3), np.uint8, r"batch-size must be <= 8"),
-            ((1, 160, 160, 3), np.float32, r"UINT8|IMAGES"),
+            ((1, 112, 224, 5), np.uint8, r"unexpected shape.*IMAGES.*\[-1,224,224,5\].*\[1,112,224,5\]"),
+            ((1, 224, 224), np.uint8, r"IMAGES"),
+            ((9, 224, 224, 5), np.uint8, r"batch-size must be <= 8"),
+            ((1, 224, 224, 5), np.float32, r"UINT8|IMAGES"),
         ],
     )
     def test_a_wrong_input_is_refused_in_words(
@@ -107,4 +107,4 @@ class TestBackend:
         """A shape, a batch or a type that the model does not take is an error that names it, and harms nobody else."""
         with pytest.raises(InferenceServerException, match=words):
             infer(client, model, np.zeros(shape, dtype))
-        assert infer(client, model, np.zeros((1, 160, 160, 3), np.uint8))
+        assert infer(client, model, np.zeros((1, 224, 224, 5), np.uint8))

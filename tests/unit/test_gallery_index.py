@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evidence.discrepancy import quantise
+from evidence.discrepancy import CELLS, PATCH_SIZE, quantise
 from gallery.entry import (
     Change,
     Entry,
@@ -41,7 +41,7 @@ def around(product: int, *, views: int = 3, spread: float = 0.5, seed: int = 0) 
 
 def entry(reference_id: str, product_id: str, vectors: Vectors) -> Entry:
     """Make an entry whose patch maps do not matter."""
-    patches = quantise(np.zeros((len(vectors), 100, 64), np.float32))
+    patches = quantise(np.zeros((len(vectors), CELLS, PATCH_SIZE), np.float32))
     return Entry(reference_id, product_id, VERSION, "booth", 1_700_000_000_000, vectors, patches, ("file:///a.png",))
 
 
