@@ -22,7 +22,7 @@ from deploy.local.endpoints import Endpoints
 from schemas.codec import decode, new_uuid7, uuid7_ms
 from schemas.faults import Poison
 from schemas.messages import Capture, Disposition, Product, Reference, Scan, Sidelined, View
-from schemas.words import DamageKind, Divert, Severity, Verdict
+from schemas.words import DamageKind, Divert, Severity, Verdict, ViewKind
 from streams.topics import Entity, create_topics, topic
 
 CAPTURES = 30
@@ -89,7 +89,12 @@ class TestStations:
         shots = [world.shot(index) for index in range(CAPTURES)]
         assert [shot.truth for shot in shots] == [each.truth for each in in_order]
         first = captures[in_order[0].capture_id]
-        assert [picture.jpeg for picture in shots[0].pictures] == [bytes_of(view) for view in first.views]
+        taken = [
+            each for picture in shots[0].pictures for each in (picture.jpeg, picture.depth_png) if each is not None
+        ]
+        assert taken == [bytes_of(view) for view in first.views]
+        depths = sum(picture.depth_png is not None for shot in shots for picture in shot.pictures)
+        assert depths == sum(view.kind is ViewKind.DEPTH for each in captures.values() for view in each.views) > 0
         planned = [shot for shot in shots if shot.scan is not None]
         records = await read(servers.kafka_bootstrap, topic(Entity.SCANS, site), lambda all_: len(all_) >= len(planned))
         scans = {scan.unit_id: scan for scan in (decode(Scan, record.value) for record in records)}
@@ -150,7 +155,8 @@ class TestStations:
         for record in ours:
             reference = decode(Reference, record.value)
             assert reference.reference_id.encode() == record.key
-            assert [2, True] == [len(reference.views), all(bytes_of(view) for view in reference.views)]
+            assert [ViewKind.RGB, ViewKind.DEPTH] * 2 == [view.kind for view in reference.views]
+            assert all(bytes_of(view) for view in reference.views)
 
 
 class TestAssociate:
