@@ -26,7 +26,7 @@ from evidence.pictures import PicturePool
 from schemas.faults import Fatal, Poison, Reason, Retryable
 
 ROOT = Path(__file__).parents[2]
-SLOW = Effort(budget_s=600.0, whole=True)  # with `stripes`, seconds of work
+SLOW = Effort(budget_s=600.0, whole=True)  # with `blocks`, seconds of work
 
 
 def encoded(pixels: NDArray[np.uint8], form: str = "PNG") -> bytes:
@@ -41,10 +41,10 @@ def plain(level: int = 128) -> bytes:
     return encoded(np.full((60, 80, 3), level, np.uint8))
 
 
-def stripes() -> bytes:
-    """A picture that looks like bars all over and keeps the reader busy for seconds when it may take its time."""
-    picture = np.zeros((1600, 1600), np.uint8)
-    picture[:, ::7] = picture[:, 1::7] = picture[:, 3::11] = 255
+def blocks() -> bytes:
+    """A picture that looks like matrix codes all over and keeps the reader busy for a second or two if it may."""
+    rng = np.random.default_rng(0)
+    picture = np.kron(rng.integers(0, 2, (400, 400), dtype=np.uint8) * 255, np.ones((4, 4), np.uint8))
     return encoded(picture)
 
 
@@ -147,14 +147,14 @@ class TestBadPictures:
 
     async def test_beyond_its_time_is_killed_while_others_go_on(self) -> None:
         """A picture that keeps a process busy too long is given up; the neighbour never waits for it."""
-        pool = PicturePool(processes=2, timeout_s=1.0, memory_mib=512)
+        pool = PicturePool(processes=2, timeout_s=0.5, memory_mib=512)
         await asyncio.gather(*(pool.prepare([(0, plain())]) for _ in range(2)))
-        stuck = asyncio.create_task(pool.prepare([(0, stripes())], effort=SLOW))
+        stuck = asyncio.create_task(pool.prepare([(0, blocks())], effort=SLOW))
         answered = 0
         while not stuck.done():
             await pool.prepare([(0, plain())])
             answered += 1
-        with pytest.raises(Poison, match="longer than 1 s") as caught:
+        with pytest.raises(Poison, match="longer than 0.5 s") as caught:
             await stuck
         assert Reason.PICTURE_KILLED is caught.value.reason
         assert answered > 10
@@ -183,7 +183,7 @@ class TestDeaths:
         await pool.prepare([(0, plain())])
         (process,) = processes()
         idle_s = process.cpu_times().user
-        work = asyncio.create_task(pool.prepare([(0, stripes())], effort=Effort(budget_s=0.5, whole=True)))
+        work = asyncio.create_task(pool.prepare([(0, blocks())], effort=Effort(budget_s=0.5, whole=True)))
         await until(lambda: process.cpu_times().user > idle_s + 0.1)
         process.kill()
         assert (1, 224, 224, 5) == (await work).pixels.shape
@@ -204,7 +204,7 @@ class TestDeaths:
         """A picture in whose hands two processes die is refused."""
         pool = PicturePool(processes=1, timeout_s=60.0, memory_mib=512)
         await pool.prepare([(0, plain())])
-        work = asyncio.create_task(pool.prepare([(0, stripes())], effort=SLOW))
+        work = asyncio.create_task(pool.prepare([(0, blocks())], effort=SLOW))
         killed = set()
         while not work.done():
             for process in processes():
@@ -241,7 +241,7 @@ class TestGivingUp:
         for _ in range(5):
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(
-                    pool.prepare([(0, stripes())], effort=Effort(budget_s=0.2, whole=True)), timeout=0.05
+                    pool.prepare([(0, blocks())], effort=Effort(budget_s=0.2, whole=True)), timeout=0.05
                 )
         assert 77 == int((await pool.prepare([(0, plain(77))])).pixels[0, 0, 0, 0])
         assert [process.pid] == [each.pid for each in processes()]
@@ -251,7 +251,7 @@ class TestGivingUp:
         """Work in hand and in line fails as retryable, at once, and no process is left."""
         pool = PicturePool(processes=1, timeout_s=60.0, memory_mib=512)
         await pool.prepare([(0, plain())])
-        work = [asyncio.create_task(pool.prepare([(0, stripes())], effort=SLOW)) for _ in range(3)]
+        work = [asyncio.create_task(pool.prepare([(0, blocks())], effort=SLOW)) for _ in range(3)]
         (process,) = processes()
         idle_s = process.cpu_times().user
         await until(lambda: process.cpu_times().user > idle_s + 0.1)
@@ -266,7 +266,7 @@ class TestGivingUp:
     @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
     async def test_children_end_with_their_parent(self, how: signal.Signals, tmp_path: Path) -> None:
         """However the worker ends, in the middle of work, its picture processes do too."""
-        (tmp_path / "stripes.png").write_bytes(stripes())
+        (tmp_path / "blocks.png").write_bytes(blocks())
         script = tmp_path / "parent.py"
         script.write_text(
             "import asyncio, sys\n"
@@ -280,7 +280,7 @@ class TestGivingUp:
             "    await asyncio.gather(*work)\n"
             "asyncio.run(main())\n"
         )
-        arguments = [sys.executable, str(script), str(tmp_path / "stripes.png")]
+        arguments = [sys.executable, str(script), str(tmp_path / "blocks.png")]
         parent = await asyncio.create_subprocess_exec(*arguments, env={"PYTHONPATH": str(ROOT)}, stderr=DEVNULL)
         watched = psutil.Process(parent.pid)
         await until(lambda: len(watched.children()) == 2)
