@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
+from cli.here import model_repository
 from cli.live import wide_console
 from cli.meter import Meter
-from deploy.local.folder import checkout
 from schemas.faults import Fatal
-from settings.line import Settings
 
 if TYPE_CHECKING:  # the modules behind a source are imported when it is asked for
     from booth.catalogue import Split
@@ -89,7 +88,7 @@ def evaluate(
 
     if (data is not None and booth is not None) or (data is None and booth is None and rows is None):
         raise Fatal("say what to evaluate on: --data DIR, --booth SEED, or --rows FILE of an earlier trial")
-    repository = models or _repository()
+    repository = models or model_repository()
     source: Source | None = None
     if booth is not None:
         world = {"damage_rate": damage_rate, "depth": depth, "redesigned": redesigned}
@@ -143,12 +142,6 @@ def _disk(folder: Path, split: str | None) -> Source:
         splits = ", ".join(sorted({sample.split or "none" for sample in data.samples}))
         raise Fatal(f"{folder} has no captures of the split {split!r}; its splits: {splits}")
     return source
-
-
-def _repository() -> Path:
-    """Return the model repository of this line, wherever the command is called."""
-    repository = Settings().model_repository
-    return repository if repository.exists() else checkout() / repository
 
 
 def _command() -> str:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -57,6 +58,12 @@ def here() -> Line:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     folder = RunFolder.at(default_run_dir(os.environ))
     return Line(addresses.read(folder.endpoints_file, os.environ), folder)
+
+
+def model_repository() -> Path:
+    """Return the model repository of this line, wherever in the file system the command is called."""
+    repository = Settings().model_repository
+    return repository if repository.exists() else checkout() / repository
 
 
 def calibration_at_hand(settings: Settings) -> Calibration | None:

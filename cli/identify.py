@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from training.lookup.answer import Answer
     from training.lookup.shelf import Enrolled
 
-SHIPPED: Final = Path("triton_models/gallery_embedding/1/model.onnx")
+SHIPPED: Final = "gallery_embedding/1/model.onnx"  # in the line's model repository
 SHOWN: Final = 5
 HEADING: Final = (
     "path",
@@ -72,6 +72,7 @@ def identify(
         raise Fatal("needs the laboratory's libraries (onnxruntime): make install")
     from rich.console import Console
 
+    from cli.here import model_repository
     from cli.meter import Meter
     from training.lookup.gallery import packshots
     from training.lookup.work import Library, Model, Unreadable
@@ -87,7 +88,11 @@ def identify(
     photos = [photo for photo in list_pictures(images).photos if photo.path.resolve() not in kept]
     if not photos:
         raise Fatal(f"every picture of {images} is one of the gallery: there is nothing to name")
-    model = Model(backbone or SHIPPED, backbone is not None, None if normalise is None else Normalise(normalise))
+    model = Model(
+        backbone or model_repository() / SHIPPED,
+        backbone is not None,
+        None if normalise is None else Normalise(normalise),
+    )
     console.print(model.open().sentence, markup=False)
     library = Library(model, processes=processes or min(os.cpu_count() or 1, 4))
     with Meter(console) as meter:

@@ -13,7 +13,6 @@ from cli.listing import list_pictures, write_rows
 from schemas.faults import Fatal
 from schemas.words import MICRO
 
-SHIPPED: Final = Path("triton_models")
 HEADING: Final = ("path", "score")
 _EXAMPLES: Final = """Examples:
 
@@ -38,8 +37,12 @@ def score(
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="CSV to write: path, score.")],
     model: Annotated[
-        Path, typer.Option(metavar="DIR", help="What `sideline train classifier` wrote, or a model repository.")
-    ] = SHIPPED,
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="What `sideline train classifier` wrote, or a model repository; default: the line's own.",
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any picture could not be scored.")] = False,
 ) -> None:
     """Give each picture its log-odds of damage: above 0 damage is likelier than not, at the model's own base rate.
@@ -55,13 +58,14 @@ def score(
         raise Fatal("needs the laboratory's libraries (onnxruntime): make install")
     from rich.console import Console
 
+    from cli.here import model_repository
     from cli.meter import Meter
     from training.photographs.prints import Unreadable
     from training.photographs.score import Scorer, score_pictures
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     photos = list_pictures(images).photos
-    scorer = Scorer(model)
+    scorer = Scorer(model or model_repository())
     rows: list[tuple[str, str]] = []
     scored: list[tuple[float, bool]] = []
     with Meter(console) as meter:

@@ -101,8 +101,9 @@ def embedding(
 
 def fusion(
     models: Annotated[
-        Path, typer.Option(metavar="DIR", help="Model repository whose fusion.json is fitted anew.")
-    ] = Path("triton_models"),
+        Path | None,
+        typer.Option(metavar="DIR", help="Model repository whose fusion.json is fitted anew; default: the line's own."),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="A data set with references, truth and products; default: the booth's."),
@@ -113,9 +114,10 @@ def fusion(
 
     Fitted on captures that no model learnt from. Workers take it at their next start; decisions name its version.
     """
+    from cli.here import model_repository
     from training.refit import refit
 
-    for name, value in refit(models, data=data, seed=seed).items():
+    for name, value in refit(models or model_repository(), data=data, seed=seed).items():
         print(f"{name.replace('_', ' ')}: {value:.3f}")
 
 

@@ -154,7 +154,7 @@ class TestBadPictures:
         while not stuck.done():
             await pool.prepare([(0, plain())])
             answered += 1
-        with pytest.raises(Poison, match="longer than 0.5 s") as caught:
+        with pytest.raises(Poison, match=r"longer than 0\.5 s") as caught:
             await stuck
         assert Reason.PICTURE_KILLED is caught.value.reason
         assert answered > 10

@@ -144,7 +144,7 @@ class TestFaults:
     def test_a_fusion_needs_models(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """What is missing is named before anything is rendered."""
         monkeypatch.chdir(tmp_path)
-        result = sideline("train", "fusion")
+        result = sideline("train", "fusion", "--models", "nowhere")
         assert isinstance(result.exception, Fatal)
         assert "make models" in str(result.exception)
 
