@@ -19,6 +19,7 @@ from schemas.codec import new_uuid7
 from schemas.messages import Capture, Product, Reference, Scan
 from streams.topics import Entity, topic
 
+_SEEN_THROUGH_S: Final = 3.0  # a send that is on its way when the booth is stopped
 _EARLY_S: Final = 0.6  # scans run ahead of their capture by less than this
 _BIRTH: Final = datetime(2025, 1, 1, tzinfo=UTC)  # every stocking writes the same bytes, so it is of one date
 _PICTURES: Final = "booth"  # folder below the image root
@@ -117,15 +118,27 @@ class Booth:
             views=list(shot.views),
             decide_by=now + self._decide_within,
         )
-        await sender.send(
-            topic(Entity.CAPTURES, self._site),
-            capture.unit_id,
-            capture,
-            entity="capture",
-            event_id=capture.capture_id,
-            at=now,
+        sent = Sent(capture.capture_id, capture.unit_id, now, shot.truth, now + self._decide_within)
+        sending = asyncio.ensure_future(
+            sender.send(
+                topic(Entity.CAPTURES, self._site),
+                capture.unit_id,
+                capture,
+                entity="capture",
+                event_id=capture.capture_id,
+                at=now,
+            )
         )
-        on_sent(Sent(capture.capture_id, capture.unit_id, now, shot.truth, now + self._decide_within))
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            # It may be on its topic already: whoever stops the booth has to know of every capture that is.
+            done, _ = await asyncio.wait({sending}, timeout=_SEEN_THROUGH_S)
+            sending.cancel()
+            if done and sending.exception() is None:
+                on_sent(sent)
+            raise
+        on_sent(sent)
 
     async def _send_scan(self, sender: Sender, shot: Ready, due: float) -> None:
         if shot.scan is None:
