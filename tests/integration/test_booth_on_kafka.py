@@ -7,13 +7,16 @@ import contextlib
 import hashlib
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
+from booth.ahead import ready_shots
 from booth.associate import Associate
 from booth.station import Booth, Sent
 from booth.wire import Sender
@@ -125,6 +128,37 @@ class TestStations:
         with pytest.raises(asyncio.CancelledError):
             await playing
         assert time.monotonic() - began < 5
+
+    async def test_what_is_being_sent_when_it_is_stopped_is_told(
+        self, servers: Endpoints, site: str, tmp_path: Path
+    ) -> None:
+        """A capture whose send is interrupted is on its topic, and whoever stopped the booth knows of it."""
+        world = World(7, products=2)
+        booth = Booth(
+            world, kafka_bootstrap=servers.kafka_bootstrap, site=site, lines=["a"], image_root=tmp_path, seed=7
+        )
+        begun = asyncio.Event()
+        told: list[Sent] = []
+
+        class Announcing(Sender):
+            """Says when a send begins."""
+
+            async def send(self, *args: Any, **details: Any) -> None:  # noqa: ANN401 - passed on
+                begun.set()
+                await super().send(*args, **details)
+
+        async with (
+            Announcing(servers.kafka_bootstrap, source="/test") as sender,
+            aclosing(ready_shots(world, tmp_path, count=1)) as shots,
+        ):
+            shot = await anext(shots)
+            sending = asyncio.create_task(booth._send_capture(sender, shot, time.monotonic(), told.append))
+            await begun.wait()
+            sending.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sending
+        records = await read(servers.kafka_bootstrap, topic(Entity.CAPTURES, site), lambda all_: len(all_) >= 1)
+        assert [decode(Capture, record.value).capture_id for record in records] == [each.capture_id for each in told]
 
     async def test_stocking_twice_says_the_same(self, servers: Endpoints, unique: str, tmp_path: Path) -> None:
         """Products and references are published with the same keys and bytes each time, pictures in place."""

@@ -11,11 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import zxingcpp
 
 from booth.catalogue import SETS, Decoy, Form, Material, Split, gtin13, redesigned, spec
 from booth.optics import SIDE
 from booth.world import Exposure, Shot, World
+from evidence.code_reader import read_codes
 from schemas.codec import encode
 from schemas.words import ID_PATTERN, KINDS, DamageKind, Severity
 
@@ -194,7 +194,7 @@ class TestShots:
         assert all(0.22 < share < 0.38 for share in shares)
 
     def test_codes_on_top_can_be_read(self) -> None:
-        """Most intact units whose code faces the camera are read by zxing with its default settings, and rightly."""
+        """The line confirms the code of most intact units that face the camera with it, and never reads a wrong one."""
         world = World(7, damage_rate=0.0, depth=0.0)
         read = wanted = 0
         for index in range(30):
@@ -203,11 +203,11 @@ class TestShots:
             if code.on_top:
                 wanted += 1
                 _, _, exposures = world.expose(index, views=1)
-                texts = [found.text for found in zxingcpp.read_barcodes(pixels(exposures[0].picture.jpeg))]
-                assert set(texts) <= {code.text, plan.product.product_id}
-                read += bool(texts)
+                found = read_codes(pixels(exposures[0].picture.jpeg)[..., ::-1].copy(), view=0)
+                assert {each.text for each in found} <= {code.text, plan.product.product_id}
+                read += any(each.confirmed for each in found)
         assert wanted > 12
-        assert read >= 0.6 * wanted
+        assert read >= 0.8 * wanted
 
     def test_sites_look_different(self) -> None:
         """Mixed worlds show all styles, a named one only its own, and a name nobody knows is refused."""
@@ -308,7 +308,7 @@ class TestNoLeaks:
         """File size, the colours of the rim and the mean colour separate damaged from intact no better than a guess."""
         world = World(13, damage_rate=0.5, products=60, depth=0.0)
         rows, labels = [], []
-        for index in range(90):
+        for index in range(300):
             _, truth, exposures = world.expose(index, views=1)
             picture = pixels(exposures[0].picture.jpeg)
             rim = np.concatenate([picture[:24].reshape(-1, 3), picture[-24:].reshape(-1, 3)])
@@ -317,7 +317,7 @@ class TestNoLeaks:
         features = np.array(rows)
         features = (features - features.mean(axis=0)) / features.std(axis=0)
         signs = np.array(labels) * 2.0 - 1
-        weights = np.linalg.lstsq(features[:45], signs[:45], rcond=None)[0]
-        score, positive = features[45:] @ weights, np.array(labels[45:])
+        weights = np.linalg.lstsq(features[:150], signs[:150], rcond=None)[0]
+        score, positive = features[150:] @ weights, np.array(labels[150:])
         auroc = np.mean(score[positive][:, None] > score[~positive][None])
-        assert auroc < 0.7
+        assert auroc < 0.65
