@@ -18,7 +18,8 @@ from pathlib import Path
 
 import cv2
 
-from booth.world import Picture, PlannedScan, Truth, World
+from booth.turns import Goods
+from booth.world import Picture, PlannedScan, Truth
 from schemas.messages import View
 from schemas.words import ViewKind
 
@@ -36,7 +37,7 @@ class Ready:
     station: str
 
 
-async def ready_shots(world: World, folder: Path, *, count: int | None, depth: int = 48) -> AsyncGenerator[Ready, None]:
+async def ready_shots(world: Goods, folder: Path, *, count: int | None, depth: int = 48) -> AsyncGenerator[Ready, None]:
     """Yield the world's shots in order, rendered up to `depth` ahead; without end where `count` is None.
 
     The process ends with this generator, also when it is cancelled, and by itself if this process is killed.
@@ -89,10 +90,10 @@ def _keep(data: bytes, suffix: str, kind: ViewKind, camera_id: str, folder: Path
     return View(uri=path.absolute().as_uri(), sha256=digest, size=len(data), kind=kind, camera_id=camera_id)
 
 
-_studio: list[tuple[World, Path]] = []  # of the rendering process: its one world and where pictures go
+_studio: list[tuple[Goods, Path]] = []  # of the rendering process: its one world and where pictures go
 
 
-def _enter(world: World, folder: Path, parent: int) -> None:
+def _enter(world: Goods, folder: Path, parent: int) -> None:
     """Prepare the process: one thread, lower priority, Ctrl-C left to the parent, no life after it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(5)

@@ -13,8 +13,9 @@ from typing import Final
 
 from booth.ahead import Ready, ready_shots, store_views
 from booth.draws import Domain, draws, fresh_seed
+from booth.turns import Goods
 from booth.wire import Sender
-from booth.world import Truth, World
+from booth.world import Truth
 from schemas.codec import new_uuid7
 from schemas.messages import Capture, Product, Reference, Scan
 from streams.topics import Entity, topic
@@ -34,6 +35,7 @@ class Sent:
     sent_at: datetime
     truth: Truth
     decide_by: datetime
+    index: int  # of the capture in its world
 
 
 class Booth:
@@ -44,7 +46,7 @@ class Booth:
 
     def __init__(
         self,
-        world: World,
+        world: Goods,
         *,
         kafka_bootstrap: str,
         site: str,
@@ -118,7 +120,7 @@ class Booth:
             views=list(shot.views),
             decide_by=now + self._decide_within,
         )
-        sent = Sent(capture.capture_id, capture.unit_id, now, shot.truth, now + self._decide_within)
+        sent = Sent(capture.capture_id, capture.unit_id, now, shot.truth, now + self._decide_within, shot.index)
         sending = asyncio.ensure_future(
             sender.send(
                 topic(Entity.CAPTURES, self._site),

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from booth.associate import Associate
 from booth.station import Booth, Sent
-from booth.world import Truth, World
+from booth.turns import Goods
 from cli.checker.charge import Known
 from cli.faults import Disturbances, Fault, disturb
 from cli.here import Line
@@ -46,17 +46,18 @@ class Played:
     """What was played: the truth of every capture that Kafka acknowledged, and what was done to the line."""
 
     truth: dict[str, Known]
+    sent: dict[str, Sent]
     disturbances: Disturbances
     interrupted: bool
 
 
 @dataclass
 class _Session:
-    truths: dict[str, Truth] = field(default_factory=dict)
+    sent: dict[str, Sent] = field(default_factory=dict)
     decide_by: datetime = datetime(1, 1, 1, tzinfo=UTC)  # the latest deadline so far
 
 
-async def play(script: Script, world: World, *, parts: Parts, line: Line, watch: Watch) -> Played:
+async def play(script: Script, world: Goods, *, parts: Parts, line: Line, watch: Watch) -> Played:
     """Play a script on a line until all captures have their answers and all stops their verdicts.
 
     Ctrl-C ends the playing, not the waiting; a second one ends everything.
@@ -67,7 +68,7 @@ async def play(script: Script, world: World, *, parts: Parts, line: Line, watch:
     session = _Session()
 
     def on_sent(sent: Sent) -> None:
-        session.truths[sent.capture_id] = sent.truth
+        session.sent[sent.capture_id] = sent
         session.decide_by = max(session.decide_by, sent.decide_by)
         watch.sent[sent.capture_id] = sent.sent_at
 
@@ -82,7 +83,7 @@ async def play(script: Script, world: World, *, parts: Parts, line: Line, watch:
     associate = Associate(
         kafka_bootstrap=line.bootstrap,
         site=script.site,
-        truth=session.truths.get,
+        truth=lambda capture_id: session.sent[capture_id].truth if capture_id in session.sent else None,
         delay_s=script.verdict_delay_s,
         error_rate=script.error_rate,
         seed=script.seed,
@@ -97,8 +98,9 @@ async def play(script: Script, world: World, *, parts: Parts, line: Line, watch:
         await _answered(watch, session)
         watch.phase = "waiting for the last verdicts"
         await _settled(line, script.site)
-    truth = {key: Known(damaged=fact.damaged, product_id=fact.product_id) for key, fact in session.truths.items()}
-    return Played(truth, disturbances, interrupted)
+    truths = {key: sent.truth for key, sent in session.sent.items()}
+    truth = {key: Known(damaged=fact.damaged, product_id=fact.product_id) for key, fact in truths.items()}
+    return Played(truth, session.sent, disturbances, interrupted)
 
 
 async def _until_stopped(

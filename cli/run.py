@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import math
 import time
 from functools import partial
@@ -12,7 +11,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from booth.world import World
+from booth.turns import Goods
 from budget.config import BudgetConfig
 from budget.records import BudgetState
 from cli.checker.charge import Charge
@@ -25,6 +24,7 @@ from cli.faults import lasts_s, parse
 from cli.here import Line, calibration_at_hand
 from cli.live import showing, wide_console
 from cli.play import Played, Script, play
+from cli.scenarios import DAMAGE_RATE, ENDLESS, SCENARIOS, Aftermath, Scenario
 from cli.summary import Summary, Takeover, summarise, write_summary
 from cli.summary_table import render
 from cli.tape import read_tape
@@ -36,20 +36,11 @@ from schemas.words import MICRO
 from settings.line import Settings
 
 RATE_PER_S: Final = 6.0  # what two cores carry with booth, broker, models and workers on them
-DAMAGE_RATE: Final = 0.04
-FLOOD_OFFSET: Final = 25 * MICRO  # raises every score above the ceiling, whatever the threshold has learned
 VERDICT_DELAY_S: Final = 2.0
 INTERRUPTED: Final = 130  # exit status, as shells use it
 TAKEOVER_SLACK_S: Final = 3.0  # beyond the session timeout
 _EPOCH_S: Final = 1_735_689_600  # 2025-01-01: keeps the names of sites short
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-
-class Scenario(enum.StrEnum):
-    """What kind of day it is."""
-
-    STEADY = "steady"
-    FLOOD = "flood"
 
 
 _EXAMPLES: Final = """Examples:
@@ -106,13 +97,14 @@ def run(
         faults=chosen,
         verdict_delay_s=VERDICT_DELAY_S,
     )
-    world = World(seed, damage_rate=DAMAGE_RATE)
+    plot = SCENARIOS[scenario]
+    world = plot.world(seed, captures or ENDLESS)
     wanted = Wanted(
         site=script.site,
         lines=world.lines,
-        config=demo_budget(rate, calibration_at_hand(Settings())),
+        config=plot.budget(demo_budget(rate, calibration_at_hand(Settings()))).check(),
         inspectors=inspectors,
-        env={"SIDELINE_SCORE_OFFSET": str(FLOOD_OFFSET)} if scenario is Scenario.FLOOD else {},
+        env=dict(plot.env),
     )
     console = wide_console()
     with running_line(wanted, keep_up=keep_up, say=partial(console.print, soft_wrap=True, highlight=False)) as (
@@ -167,7 +159,7 @@ def terms_of(config: BudgetConfig) -> Terms:
 
 
 async def _session(
-    script: Script, scenario: Scenario, world: World, parts: Parts, line: Line, console: Console
+    script: Script, scenario: Scenario, world: Goods, parts: Parts, line: Line, console: Console
 ) -> tuple[Summary, bool]:
     """Play and judge; return the summary and whether somebody ended the playing."""
     watch = Watch(script.site, asked_for=script.captures)
@@ -176,8 +168,11 @@ async def _session(
         played = await play(script, world, parts=parts, line=line, watch=watch)
         watch.phase = "reading the topics back"
         closing, reading = await _read_back(line, script.site)
-    charge = _charge(played, closing, flood=scenario is Scenario.FLOOD)
+    plot = SCENARIOS[scenario]
+    charge = _charge(played, closing, flood=plot.flood)
     findings = check(reading, charge)
+    told = await plot.judge(Aftermath(reading, charge, played.sent, script.captures or ENDLESS, line))
+    findings += told.findings
     takeovers = []
     for kill in played.disturbances.kills:
         found = takeover(reading, killed_ms=kill.at_ms)
@@ -193,6 +188,7 @@ async def _session(
         seed=script.seed,
         scenario=scenario.value,
         takeovers=takeovers,
+        story=told.rows,
         seconds=time.monotonic() - began,
     )
     return summary, played.interrupted

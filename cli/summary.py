@@ -92,6 +92,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     undetermined_reasons: dict[str, int] = {}
     undetermined_explained: dict[str, int] = {}  # by outage
     takeovers: list[Takeover] = []
+    story: list[tuple[str, str, str]] = []  # what the scenario has to say: what, how many, what that means
     seconds: float = 0.0
     failures: list[str] = []
 
@@ -105,6 +106,7 @@ def summarise(
     seed: int,
     scenario: str,
     takeovers: Sequence[Takeover] = (),
+    story: Sequence[tuple[str, str, str]] = (),
     seconds: float = 0.0,
 ) -> Summary:
     """Compute the figures of a run from its topics and the booth's truth."""
@@ -154,6 +156,7 @@ def summarise(
         undetermined_reasons=dict(Counter(one.reason for one in undetermined)),
         undetermined_explained=dict(Counter(outage.what for outage in explained if outage is not None)),
         takeovers=list(takeovers),
+        story=list(story),
         seconds=round(seconds, 1),
         failures=[str(finding) for finding in findings],
     )

@@ -23,7 +23,9 @@ def render(summary: Summary) -> RenderableType:
     table.add_column("")
     table.add_column("", justify="right")
     table.add_column("", style="dim")
-    for section in (_outcomes(summary), _damage(summary), _identity(summary), _speed(summary)):
+    for section in (_outcomes(summary), _damage(summary), _identity(summary), summary.story, _speed(summary)):
+        if not section:
+            continue
         table.add_row()
         for row in section:
             table.add_row(*row)

@@ -34,7 +34,7 @@ from evidence.triton import CELLS
 from schemas.faults import Poison, Reason
 from schemas.words import KINDS, Severity
 
-_NO_PAINTERS: Final = {"ahead", "associate", "sheet", "station", "wire"}  # of the booth's modules
+_NO_PAINTERS: Final = {"ahead", "associate", "sheet", "station", "turns", "wire"}  # of the booth's modules
 _CHUNK: Final = 32  # captures or references per job: seconds of work, tens of megabytes of pictures
 _DONE: Final = "done"
 

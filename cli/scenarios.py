@@ -1,0 +1,80 @@
+"""What kind of day a run plays: how the world changes meanwhile, and what must be seen of it at the end.
+
+Each scenario is one entry of `SCENARIOS`. What a scenario promises beyond the ordinary is judged by its own `judge`,
+from the topics that were read back, the truth, and whatever of the line it wants to ask.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from booth.station import Sent
+from booth.turns import Goods
+from booth.world import World
+from budget.config import BudgetConfig
+from cli.checker.charge import Charge
+from cli.checker.findings import Finding
+from cli.checker.reading import Reading
+from cli.here import Line
+from schemas.words import MICRO
+
+DAMAGE_RATE: Final = 0.04
+ENDLESS: Final = 3_000  # captures that a run without an end counts as, where a scenario must know when to turn
+FLOOD_OFFSET: Final = 25 * MICRO  # raises every score above the ceiling, whatever the threshold has learned
+
+
+class Scenario(enum.StrEnum):
+    """What kind of day it is."""
+
+    STEADY = "steady"
+    FLOOD = "flood"
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """What is left when the playing is over."""
+
+    reading: Reading  # everything on the site's topics
+    charge: Charge
+    sent: Mapping[str, Sent]  # by capture id: truth, and the capture's place in the world
+    captures: int  # how many were to be played
+    line: Line
+
+
+Row = tuple[str, str, str]  # what, how many, and what that means: as in the summary's table
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a scenario has to say at the end: rows for the summary, and what was not as promised."""
+
+    rows: tuple[Row, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+async def nothing_more(_aftermath: Aftermath) -> Told:
+    """Promise nothing beyond what every run promises."""
+    return Told()
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """How a scenario is played and judged.
+
+    `world` is given the seed and the number of captures; `budget` may change the demo's budget.
+    """
+
+    world: Callable[[int, int], Goods] = lambda seed, _captures: World(seed, damage_rate=DAMAGE_RATE)
+    budget: Callable[[BudgetConfig], BudgetConfig] = lambda config: config
+    env: Mapping[str, str] = field(default_factory=dict)  # of the workers
+    flood: bool = False  # scores no longer rank units, and the cap must bind
+    judge: Callable[[Aftermath], Awaitable[Told]] = nothing_more
+
+
+SCENARIOS: Final[Mapping[Scenario, Plot]] = {
+    Scenario.STEADY: Plot(),
+    Scenario.FLOOD: Plot(env={"SIDELINE_SCORE_OFFSET": str(FLOOD_OFFSET)}, flood=True),
+}
