@@ -192,6 +192,12 @@ class DecisionHead(Message, frozen=True, kw_only=True):
     identity: Identity | None = None
     evidence: Evidence | None = None
     versions: Versions | None = None
+    score_offset: Annotated[
+        MicroLogOdds | None, Meta(description="Added to the fused score while trying things out; null: nothing was.")
+    ] = None
+    audit_draw_ppm: Annotated[
+        Ppm | None, Meta(description="The lot drawn for this capture; below audit_ppm a pass is audited.")
+    ] = None
 
 
 class Decision(DecisionHead, frozen=True, kw_only=True):
@@ -214,6 +220,9 @@ class Decision(DecisionHead, frozen=True, kw_only=True):
     balance_after: MicroTokens | None = None
     pending_before: MicroTokens | None = None
     pending_after: MicroTokens | None = None
+    identity_balance: Annotated[MicroTokens | None, Meta(description="Of identity stops, before.")] = None
+    identity_pending: Annotated[MicroTokens | None, Meta(description="Of identity stops, before.")] = None
+    diverts_balance: Annotated[MicroTokens | None, Meta(description="Of diverts of all kinds, before.")] = None
     audit_ppm: Annotated[Ppm, Meta(description="The audit probability in force, millionths.")] = 0
     config_version: Annotated[Count | None, Meta(description="Of the budget's configuration.")] = None
     decide_by: Annotated[Time, Meta(description="The deadline that held: no decision by then means undetermined.")]
@@ -236,6 +245,10 @@ class SidelinedHead(Message, frozen=True, kw_only=True):
     views: Annotated[list[str], Meta(description="URIs, for the person who looks.")] = []
     kinds: Annotated[list[DamageKind], Meta(description="Likely ones, likeliest first.")] = []
     severity: Severity = Severity.UNKNOWN
+    pictures: Annotated[
+        list[View],
+        Meta(description="The views as the capture announced them, so that whoever fetches them can prove them."),
+    ] = []
 
 
 class Sidelined(SidelinedHead, frozen=True, kw_only=True):
@@ -283,7 +296,3 @@ class DeadLetter(Message, frozen=True, kw_only=True):
     connector: str = msgspec.field(name="__connect.errors.connector.name")
     reason: str = msgspec.field(name="sideline-reason")
     failed_at: Time = msgspec.field(name="sideline-failed-at")
-
-
-MESSAGES: Final = (Capture, Scan, Product, Reference, Decision, Sidelined, Disposition, DeadLetter)
-"""Every message that has a topic; the rest are parts of these."""

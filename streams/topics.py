@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.epcis import ObjectEvent
 from schemas.messages import Capture, DeadLetter, Decision, Disposition, Message, Product, Reference, Scan, Sidelined
 from schemas.words import ID_PATTERN, MAX_EVENT_BYTES
 from streams import topic_admin, topic_tail
@@ -33,6 +34,7 @@ class Entity(enum.StrEnum):
     DECISIONS = "decisions"
     SIDELINED = "sidelined"
     DISPOSITIONS = "dispositions"
+    EPCIS = "epcis"  # of the optional herald
     REFERENCES = "references"
     PRODUCTS = "products"
     DEAD = "dead"  # of a site for the site's inputs, and a global one for references and products
@@ -158,10 +160,10 @@ TOPICS: Final = (
         event="sidelined",
         key="capture_id",
         partitions=6,
-        retention_ms=7 * DAY_MS,
+        retention_ms=30 * DAY_MS,  # as long as dispositions: labelled data needs both, and a few in a hundred divert
         cleanup=Cleanup.DELETE,
         writers=("inspector",),
-        readers=("FC systems", "review station"),
+        readers=("FC systems", "review station", "sideline dataset export"),
     ),
     TopicSpec(
         entity=Entity.DISPOSITIONS,
@@ -173,8 +175,20 @@ TOPICS: Final = (
         retention_ms=30 * DAY_MS,  # as long as decisions: restoring the store needs both
         cleanup=Cleanup.DELETE,
         writers=("review station",),
-        readers=("settler", "sideline restore"),
+        readers=("settler", "sideline restore", "herald"),
         from_outside=True,
+    ),
+    TopicSpec(
+        entity=Entity.EPCIS,
+        scope=Scope.SITE,
+        schema=ObjectEvent,
+        event="epcis",
+        key="unit_id",
+        partitions=3,
+        retention_ms=7 * DAY_MS,
+        cleanup=Cleanup.DELETE,
+        writers=("herald",),
+        readers=("EPCIS repositories", "partners"),
     ),
     TopicSpec(
         entity=Entity.DEAD,
@@ -185,7 +199,7 @@ TOPICS: Final = (
         partitions=3,
         retention_ms=14 * DAY_MS,
         cleanup=Cleanup.DELETE,
-        writers=("inspector", "tracker", "settler"),
+        writers=("inspector", "tracker", "settler", "herald"),
         readers=("SREs",),
         max_bytes=MAX_EVENT_BYTES + DEAD_LETTER_SLACK_BYTES,
     ),

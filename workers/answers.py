@@ -61,14 +61,15 @@ class Answers:
         for part in ("software", "classifier", "embedding", "fusion"):
             METRICS.version.labels(part=part, version=getattr(self._versions, part)).set(1)
 
-    def decided(self, arrival: Arrival, findings: Findings, *, score: int) -> Request:
-        """Ask for a decision from a score in micro-log-odds."""
+    def decided(self, arrival: Arrival, findings: Findings, *, score: int, score_offset: int = 0) -> Request:
+        """Ask for a decision from a score in micro-log-odds, of which `score_offset` was added by hand."""
         evidence, identity = findings.evidence, findings.identity
         return self._request(
             arrival,
             Outcome.DECIDED,
             findings=findings,
             score=score,
+            score_offset=score_offset,
             major=evidence.major,
             identity_conflict=identity.conflict,
         )
@@ -85,6 +86,7 @@ class Answers:
         reason: str = "",
         findings: Findings | None = None,
         score: int | None = None,
+        score_offset: int = 0,
         major: bool = False,
         identity_conflict: bool = False,
     ) -> Request:
@@ -92,6 +94,7 @@ class Answers:
         uris = [view.uri for view in capture.views]
         evidence = None if findings is None else findings.evidence
         identity = None if findings is None else findings.identity
+        draw_ppm = self._audit_draw_ppm(capture.capture_id)
         head = DecisionHead(
             capture_id=capture.capture_id,
             site=capture.site,
@@ -103,6 +106,8 @@ class Answers:
             identity=identity,
             evidence=evidence,
             versions=None if findings is None else self._versions,
+            score_offset=score_offset or None,
+            audit_draw_ppm=None if score is None else draw_ppm,
         )
         side = SidelinedHead(
             capture_id=capture.capture_id,
@@ -114,6 +119,7 @@ class Answers:
             views=uris,
             kinds=[] if evidence is None else _named(evidence),
             severity=Severity.UNKNOWN if evidence is None else evidence.severity,
+            pictures=capture.views,
         )
         return Request(
             site=capture.site,
@@ -128,7 +134,7 @@ class Answers:
             score=score,
             major=major,
             identity_conflict=identity_conflict,
-            audit_draw_ppm=self._audit_draw_ppm(capture.capture_id),
+            audit_draw_ppm=draw_ppm,
             fusion_version=self._fusion_version,
             decision_head=render_head(head),
             sidelined_head=render_head(side),

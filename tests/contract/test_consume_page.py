@@ -66,7 +66,7 @@ class TestPage:
         """Retention and limits."""
         assert "kept for 30 days" in PAGE
         assert spec(Entity.DECISIONS, Scope.SITE).retention_ms == 30 * DAY_MS
-        assert "kept for 7 days" in PAGE
-        assert spec(Entity.SIDELINED, Scope.SITE).retention_ms == 7 * DAY_MS
+        assert "Sidelined events are kept for 30 days" in PAGE
+        assert spec(Entity.SIDELINED, Scope.SITE).retention_ms == 30 * DAY_MS
         assert "an event may have 1 MiB, a view 32 MiB" in PAGE
         assert (1 << 20, 32 << 20) == (MAX_EVENT_BYTES, MAX_VIEW_BYTES)
