@@ -141,3 +141,14 @@ class Pattern(_Open):
     GALLERY_BY_CODE = "gallery_by_code"
     GALLERY_BY_IMAGE = "gallery_by_image"
     UNKNOWN = "unknown"
+
+
+class CbvDisposition(_Open):
+    """What state an event leaves a unit in: the words of GS1's Core Business Vocabulary 2.0 that we write."""
+
+    DAMAGED = "damaged"
+    MISMATCH_CLASS = "mismatch_class"
+    MISMATCH_INSTANCE = "mismatch_instance"
+    NON_SELLABLE_OTHER = "non_sellable_other"
+    SELLABLE_NOT_ACCESSIBLE = "sellable_not_accessible"
+    UNKNOWN = "unknown"

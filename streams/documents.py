@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.messages import MESSAGES
+from schemas.register import MESSAGES
 from streams import asyncapi, json_schemas, topics_page
 from streams.json_schemas import Json, file_stem
 

@@ -15,7 +15,8 @@ import msgspec
 
 import schemas.words
 from schemas.faults import Reason
-from schemas.messages import MESSAGES, DeadLetter, Message
+from schemas.messages import DeadLetter, Message
+from schemas.register import MESSAGES
 from schemas.words import NO_NEWLINE
 
 Json = dict[str, Any]

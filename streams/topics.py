@@ -163,7 +163,7 @@ TOPICS: Final = (
         retention_ms=30 * DAY_MS,  # as long as dispositions: labelled data needs both, and a few in a hundred divert
         cleanup=Cleanup.DELETE,
         writers=("inspector",),
-        readers=("FC systems", "review station", "sideline dataset export"),
+        readers=("FC systems", "review station", "sideline dataset export", "herald"),
     ),
     TopicSpec(
         entity=Entity.DISPOSITIONS,
@@ -185,7 +185,7 @@ TOPICS: Final = (
         event="epcis",
         key="unit_id",
         partitions=3,
-        retention_ms=7 * DAY_MS,
+        retention_ms=30 * DAY_MS,  # as long as what the events are made of
         cleanup=Cleanup.DELETE,
         writers=("herald",),
         readers=("EPCIS repositories", "partners"),

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 from jsonschema import Draft202012Validator
 
-from schemas.messages import MESSAGES, Message
+from schemas.messages import Message
+from schemas.register import MESSAGES
 from streams.documents import GOLDEN, SCHEMAS
 from streams.json_schemas import file_stem
 

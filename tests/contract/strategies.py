@@ -34,6 +34,8 @@ def _of(info: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911 - 
             return st.builds(cls, **{field.name: _of(field.type) for field in fields})
         case inspect.EnumType(cls=cls):
             return st.sampled_from(cls)
+        case inspect.LiteralType(values=values):
+            return st.sampled_from(values)
         case inspect.StrType(pattern=str(pattern)):
             return st.from_regex(pattern, fullmatch=True)
         case inspect.StrType(min_length=low, max_length=high):

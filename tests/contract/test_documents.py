@@ -10,7 +10,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from schemas.faults import Reason
-from schemas.messages import MESSAGES, DeadLetter, Message
+from schemas.messages import DeadLetter, Message
+from schemas.register import MESSAGES
 from streams import documents
 from streams.documents import ROOT, main
 from streams.json_schemas import LATER, file_stem, summary

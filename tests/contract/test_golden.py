@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 from schemas.codec import decode, encode, read_dead_letter
-from schemas.messages import MESSAGES, Capture, DeadLetter, Decision, Disposition, Message, Reference, Sidelined
+from schemas.messages import Capture, DeadLetter, Decision, Disposition, Message, Reference, Sidelined
+from schemas.register import MESSAGES
 from schemas.words import Action, DamageKind, Divert, IdentityMethod, Outcome, Pattern, Severity, Verdict, ViewKind
 from streams.documents import GOLDEN
 from streams.json_schemas import file_stem

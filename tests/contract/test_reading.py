@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from schemas.codec import decode, encode, read_dead_letter
 from schemas.faults import Poison, Reason
-from schemas.messages import MESSAGES, Capture, DeadLetter, Decision, Message
+from schemas.messages import Capture, DeadLetter, Decision, Message
+from schemas.register import MESSAGES
 from schemas.words import MAX_EVENT_BYTES
 from streams.documents import GOLDEN
 from streams.json_schemas import file_stem

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.codec import decode, encode
-from schemas.messages import DECISION_TAIL, MESSAGES, SIDELINED_TAIL, DeadLetter, Message
+from schemas.messages import DECISION_TAIL, SIDELINED_TAIL, DeadLetter, Message
+from schemas.register import MESSAGES
 from streams.documents import ROOT
 from streams.json_schemas import file_stem
 from tests.contract.contract_files import Json, closed_validator
