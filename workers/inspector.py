@@ -42,7 +42,7 @@ from streams.outbox import Outbox
 from streams.topics import Entity, Scope, last_seq, spec, topic
 from streams.window import Limits
 from telemetry.metrics import METRICS
-from workers.answers import Answers, Arrival, Findings, Served, count
+from workers.answers import Answers, Arrival, Served, count
 from workers.findings import Investigator
 from workers.mailroom import Sites, Undertaker, check_line, check_site, read
 from workers.sites import registered_sites, sites_changed
@@ -134,10 +134,9 @@ class Inspector:
                 findings = await self._investigator.investigate(arrival.capture, append_ms=arrival.append_ms)
         except TimeoutError:
             return self._undetermined(arrival, "late")
-        return self._answers.decided(arrival, findings, score=self._score(findings))
-
-    def _score(self, findings: Findings) -> int:
-        return fuse(findings.evidence, findings.identity, self._investigator.calibration) + self._settings.score_offset
+        score = fuse(findings.evidence, findings.identity, self._investigator.calibration)
+        offset = self._settings.score_offset
+        return self._answers.decided(arrival, findings, score=score + offset, score_offset=offset)
 
     def _undetermined(self, arrival: Arrival, reason: str) -> Request:
         """Ask for `undetermined`, naming the dependency that was away meanwhile, if one was."""
