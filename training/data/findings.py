@@ -31,6 +31,7 @@ class Matter(enum.Enum):
     OTHER_WORD = Gravity.TELLS, "labels say neither damaged nor intact; kept as the fact `label`"
     UNKNOWN_KIND = Gravity.SPOILS, "damage kinds are none of the seven and were dropped"
     UNKNOWN_SEVERITY = Gravity.WARNS, "severities are none of none, minor, major and count as unknown"
+    ODD_WEIGHT = Gravity.WARNS, "weights are no numbers above 0 and count as 1"
     UNKNOWN_TRUTH = Gravity.WARNS, "cells of a yes-or-no column are neither and count as empty"
     KINDS_ON_INTACT = Gravity.SPOILS, "samples are called intact but have damage kinds; taken as intact"
     SEVERE_INTACT = Gravity.SPOILS, "samples are called intact but have a severity; taken as intact"

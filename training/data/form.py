@@ -42,6 +42,7 @@ class Sample:
     product_id: str | None = None
     split: str | None = None  # train, validation, test, as the data set says; never by picture
     facts: Mapping[str, str] = field(default_factory=dict)
+    weight: float = 1.0  # captures that this one stands for, where they were drawn with unequal probabilities
 
 
 @dataclass(frozen=True, slots=True)

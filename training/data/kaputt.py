@@ -7,6 +7,7 @@ one capture together again and add depth; trees without them are read as they ar
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ from training.data.words import SPLITS, kinds_of, label_of, yes_or_no
 
 Role = Literal["query", "reference"]
 TABLE_FOLDERS: Final = ("datasets", ".", "sample-data")
-EXTRA: Final = ("capture_group", "camera_id", "query_depth", "damage_boxes", "facts")
+EXTRA: Final = ("capture_group", "camera_id", "query_depth", "damage_boxes", "facts", "weight")
 _TABLE: Final = re.compile(r"(query|reference)-([A-Za-z0-9_]+)\.parquet")
 _IN_PATH: Final = re.compile(r"(?:^|/)(train|validation|test)/")
 _ROWS: Final = 8192  # at a time
@@ -86,7 +87,7 @@ def _sample(read: _Row, image: Image, split: str) -> Sample:
         if isinstance(loose, dict):
             facts |= {sys.intern(str(key)): sys.intern(str(value)) for key, value in loose.items()}
     capture = read.text("capture_group") or read.text("capture_id") or image.path.stem
-    return Sample(capture, (image,), read.label(), read.text("item_identifier"), split, facts)
+    return Sample(capture, (image,), read.label(), read.text("item_identifier"), split, facts, read.weight())
 
 
 def _add(samples: dict[str, Sample], fresh: Sample, read: _Row, notebook: Notebook) -> None:
@@ -132,6 +133,16 @@ class _Row:
         graded = None if major is None else Severity.MAJOR if major else Severity.MINOR
         severity = graded if major or defect else None
         return label_of(defect, kinds, severity, self.where, self.notebook)
+
+    def weight(self) -> float:
+        """Return how many captures the row's one stands for; 1 where nothing usable is said."""
+        cell = self.cells.get("weight")
+        if cell is None:
+            return 1.0
+        if isinstance(cell, int | float) and 0 < cell < math.inf:
+            return float(cell)
+        self.notebook.note(Matter.ODD_WEIGHT, f"{cell} at {self.where}")
+        return 1.0
 
     def image(self, *, crops: bool) -> Image | None:
         """Look the files of the row up; None where there is no picture."""

@@ -2,7 +2,7 @@
 
 A view is a row, as in the original. What the original lacks is in extra columns, which other readers ignore: the views
 of one capture share `capture_group`; `query_depth` names a 16-bit PNG in a folder of its own; `damage_boxes` says where
-this view shows the damage; `facts` is a JSON object for slices.
+this view shows the damage; `facts` is a JSON object for slices; `weight` is how many captures this one stands for.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _QUERY: Final = (
     ("capture_id", "string"), ("item_identifier", "string"), ("item_material", "string"), ("defect", "bool"),
     ("major_defect", "bool"), ("defect_types", "string"), ("query_image", "string"), ("query_crop", "string"),
     ("query_mask", "string"), ("capture_group", "string"), ("camera_id", "string"), ("query_depth", "string"),
-    ("damage_boxes", "list"), ("facts", "string"),
+    ("damage_boxes", "list"), ("facts", "string"), ("weight", "number"),
 )  # fmt: skip
 _REFERENCE: Final = (
     ("item_identifier", "string"), ("reference_image", "string"), ("reference_crop", "string"),
@@ -44,7 +44,7 @@ _LABELS: Final = frozenset({"defect", "major_defect", "defect_types"})
 class TakenView:
     """One view to be written. `item` uint8[h, w] of any size is not 0 where the item is; it becomes mask and crop."""
 
-    jpeg: bytes
+    picture: bytes  # a whole JPEG, PNG or WebP file
     depth_png: bytes | None = None
     item: NDArray[np.uint8] | None = None
     camera_id: str = "camera"
@@ -57,10 +57,11 @@ class Taken:
 
     capture_id: str
     views: tuple[TakenView, ...]
-    product_id: str
+    product_id: str | None
     label: Label | None = None
     material: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +82,11 @@ class Tree:
     layout: Layout = "A"
 
     def put(self, taken: Taken) -> list[Row]:
-        """Write a capture's files and return its rows, one a view. Writing it again changes nothing."""
+        """Write a capture's files and return its rows, one a view. Writing it again changes nothing.
+
+        Raises:
+            Poison: a view is no picture that the line would take.
+        """
         label = taken.label
         rows = []
         for number, view in enumerate(taken.views):
@@ -94,17 +99,22 @@ class Tree:
                 "camera_id": view.camera_id,
                 "damage_boxes": [edge for box in view.boxes for edge in box],
                 "facts": json.dumps(dict(taken.facts), sort_keys=True),
+                "weight": taken.weight,
                 **self._files("query", name, view),
             }
             if label is not None:
                 row["defect"] = label.damaged
-                row["major_defect"] = label.severity is Severity.MAJOR
+                row["major_defect"] = None if label.severity is Severity.UNKNOWN else label.severity is Severity.MAJOR
                 row["defect_types"] = ",".join(sorted(label.kinds)) or None
             rows.append(row)
         return rows
 
     def put_reference(self, taken: TakenReference) -> list[Row]:
-        """Write a reference's files and return its rows, one a view."""
+        """Write a reference's files and return its rows, one a view.
+
+        Raises:
+            Poison: a view is no picture that the line would take.
+        """
         return [
             {
                 "item_identifier": taken.product_id,
@@ -129,8 +139,8 @@ class Tree:
 
     def _files(self, role: str, name: str, view: TakenView) -> Row:
         """Write picture, crop, mask and depth; return the columns that name them."""
-        pixels, (width, height) = decode(view.jpeg, long_side=1 << 15)
-        row: Row = {f"{role}_image": self._write(role, "image", f"{name}.jpg", view.jpeg)}
+        pixels, (width, height) = decode(view.picture, long_side=1 << 15)
+        row: Row = {f"{role}_image": self._write(role, "image", f"{name}{_suffix(view.picture)}", view.picture)}
         left, top, right, bottom = 0, 0, width, height
         if view.item is not None:
             marked = (view.item > 0).astype(np.uint8) * np.uint8(255)
@@ -159,6 +169,11 @@ class Tree:
         return path
 
 
+def _suffix(picture: bytes) -> str:
+    """Return the suffix of a file that `decode` took."""
+    return ".png" if picture[:4] == b"\x89PNG" else ".webp" if picture[8:12] == b"WEBP" else ".jpg"
+
+
 def _encoded(suffix: str, pixels: NDArray[Any]) -> bytes:
     ok, data = cv2.imencode(suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY] if suffix == ".jpg" else [])
     if not ok:
@@ -170,7 +185,7 @@ def _write_table(place: Path, columns: Sequence[tuple[str, str]], rows: Sequence
     import pyarrow as pa
     from pyarrow import parquet
 
-    kinds = {"string": pa.string(), "bool": pa.bool_(), "list": pa.list_(pa.float32())}
+    kinds = {"string": pa.string(), "bool": pa.bool_(), "list": pa.list_(pa.float32()), "number": pa.float64()}
     schema = pa.schema([(name, kinds[kind]) for name, kind in columns])
     place.parent.mkdir(parents=True, exist_ok=True)
     unfinished = place.with_suffix(f".{os.getpid()}.part")

@@ -204,7 +204,7 @@ def _capture(world: World, order: Order, index: int) -> Taken:
         capture_id=f"{order.split}-{order.seed}-{index:09d}",
         views=tuple(
             TakenView(
-                jpeg=exposure.picture.jpeg,
+                picture=exposure.picture.jpeg,
                 depth_png=exposure.picture.depth_png,
                 item=exposure.unit,  # what was spilt beside it is left out: a mask must not tell the label
                 camera_id=exposure.picture.camera_id,
