@@ -55,24 +55,51 @@ def normalise(text: str, symbology: str = "") -> str | None:
 
     A GTIN of 8, 12, 13 or 14 digits with a valid check digit becomes 14 digits, whether it stands alone, in a GS1
     element string (with or without brackets or a symbology identifier) or in a GS1 Digital Link. Any other id (ASIN,
-    FNSKU, a shelf label) is itself in upper case with single spaces. None: an SSCC (it names a parcel or pallet),
-    control characters, nothing to compare, digits from a retail symbology whose check digit does not hold.
+    FNSKU, a shelf label) is itself in upper case with single spaces. None: an SSCC (it names a parcel or pallet) or any
+    other GS1 message without a product, control characters, nothing to compare, digits from a retail symbology whose
+    check digit does not hold.
 
     `symbology` helps where the text does not say enough: eight digits read as `UPCE` are a short UPC, not an EAN-8.
     """
+    cleaned = _clean(text)
+    if cleaned is None:
+        return None
+    identifier, text = cleaned
+    kind = symbology.upper().replace("-", "").replace("_", "")
+    if identifier in _GS1_IDENTIFIERS or _BRACKETS.match(text):
+        return _product_of(_element_string(text))
+    if wrapped := _wrapped(text):
+        return _product_of(wrapped)
+    found = _number(text, kind)
+    if found or kind in _RETAIL or _parcel(text):
+        return found
+    return _plain(text)
+
+
+def elements(text: str) -> dict[str, str]:
+    """Return the GS1 application identifiers and values of a text; empty for what is no GS1 message.
+
+    A message is an element string (with brackets, with a symbology identifier, or starting with 00 or 01) or a Digital
+    Link. A bare SSCC counts as identifier 00; a bare GTIN does not count, `normalise` reads those.
+    """
+    cleaned = _clean(text)
+    if cleaned is None:
+        return {}
+    identifier, text = cleaned
+    if parcel := _parcel(text):
+        return {"00": parcel}
+    says_so = identifier in _GS1_IDENTIFIERS or _BRACKETS.match(text)
+    found = _element_string(text) if says_so else _wrapped(text)
+    return {each.ai.ai: each.gtin.as_gtin_14() if each.ai.ai == "01" and each.gtin else each.value for each in found}
+
+
+def _clean(text: str) -> tuple[str, str] | None:
+    """Return the symbology identifier, empty if there is none, and the text in NFKC; None for what is too long."""
     text = _SPACES.sub(" ", unicodedata.normalize("NFKC", text[: MAX_CODE + 1])).strip(" \0")
     identifier = ""
     while match := _IDENTIFIER.match(text):
         identifier, text = match[0], text[match.end() :].strip(" \0")
-    if len(text) > MAX_CODE:
-        return None
-    kind = symbology.upper().replace("-", "").replace("_", "")
-    if identifier in _GS1_IDENTIFIERS or _BRACKETS.match(text):
-        return _element_string(text)
-    found = _number(text, kind) or _wrapped(text)
-    if found or kind in _RETAIL or _names_a_parcel(text):
-        return found
-    return _plain(text)
+    return (identifier, text) if len(text) <= MAX_CODE else None
 
 
 def _number(text: str, kind: str) -> str | None:
@@ -86,20 +113,20 @@ def _number(text: str, kind: str) -> str | None:
     return digits.zfill(14) if len(digits) in _GTIN_LENGTHS and _check_digit_holds(digits) else None
 
 
-def _element_string(text: str) -> str | None:
-    """Return the GTIN of a GS1 element string, with or without brackets."""
+def _element_string(text: str) -> Sequence[GS1ElementString]:
+    """Return what a GS1 element string says, with or without brackets; nothing if it is broken."""
     with suppress(ValueError, biip.BiipException):
         parse = GS1Message.parse_hri if text.startswith("(") else GS1Message.parse
-        return _product_of(parse(text, config=_CONFIG).element_strings)
-    return None
+        return parse(text, config=_CONFIG).element_strings
+    return ()
 
 
-def _wrapped(text: str) -> str | None:
-    """Return the GTIN of a text that is a GS1 message without saying so, or a Digital Link."""
+def _wrapped(text: str) -> Sequence[GS1ElementString]:
+    """Return what a GS1 message says that does not say it is one, or a Digital Link."""
     if match := _WEB.fullmatch(text):
         with suppress(ValueError, biip.BiipException):
-            return _product_of(GS1DigitalLinkURI.parse(match["site"].lower() + match["rest"]).element_strings)
-    return _element_string(text) if text.startswith("01") else None
+            return GS1DigitalLinkURI.parse(match["site"].lower() + match["rest"]).element_strings
+    return _element_string(text) if text.startswith("01") else ()
 
 
 def _product_of(elements: Sequence[GS1ElementString]) -> str | None:
@@ -107,9 +134,10 @@ def _product_of(elements: Sequence[GS1ElementString]) -> str | None:
     return next((each.gtin.as_gtin_14() for each in elements if each.ai.ai == "01" and each.gtin), None)
 
 
-def _names_a_parcel(text: str) -> bool:
+def _parcel(text: str) -> str:
+    """Return a bare SSCC as 18 digits, empty if it is none."""
     digits = text.removeprefix("00") if len(text) == 20 else text  # noqa: PLR2004 - identifier 00 and an SSCC
-    return len(digits) == 18 and _check_digit_holds(digits)  # noqa: PLR2004 - an SSCC
+    return digits if len(digits) == 18 and _check_digit_holds(digits) else ""  # noqa: PLR2004 - an SSCC
 
 
 def _check_digit_holds(digits: str) -> bool:

@@ -26,6 +26,7 @@ class Settings(BaseSettings):
 
     audit_key: str = Field(default="", description="Secret that makes audits unpredictable; empty: the store id.")
     model_repository: Path = Path("triton_models")  # what Triton serves; the calibration lies beside the models
+    sites_file: Path | None = None  # clocks, places and forms of ids of the sites, see settings/sites.py
 
     # Pictures
     image_roots: Annotated[list[Path], NoDecode] = Field(default_factory=list)
