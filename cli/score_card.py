@@ -16,7 +16,7 @@ from cli.album import auroc
 from cli.asking import Answer
 from cli.summary import percentile
 from cli.wording import verdict_word
-from evidence.identity import MAX_CODE_SHOWN
+from evidence.claims import MAX_CODE_SHOWN
 from schemas.words import IdentityMethod
 
 _CONTROLS: Final = re.compile(r"<[A-Z]{2,3}[1-4]?>")  # how the code reader spells control characters, `<SOH>`

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from evidence.identity import IdentityLimits
+from evidence.identity_limits import IdentityLimits
 from schemas.faults import Fatal
 from schemas.words import MICRO, Pattern
 

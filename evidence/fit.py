@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evidence.calibration import Calibration, Densities, Gallery, Line
-from evidence.identity import IdentityLimits
+from evidence.identity_limits import IdentityLimits
 from evidence.ratio import gallery_log_ratio
 from schemas.faults import Fatal
 from schemas.words import MICRO, Pattern

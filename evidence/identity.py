@@ -1,10 +1,6 @@
 """What a unit is: a scan, else a code read from its pixels, else the product whose references it looks like.
 
-Pure: claims go in, one `Identity` comes out, with every source that spoke in `claims`. A claim is written
-
-    <method>:<product_id>     the source names a product of the catalogue
-    <method>:?<code>          the source read a code that no product has
-    <method>~:...             the source is too weak to count alone: a code read once, a look below the limits
+Pure: claims go in, one `Identity` comes out, with every source that spoke in `claims` (`evidence.claims`).
 
 Confidence is the chance in millionths that the product is right. For one source it is the share of right answers
 measured for that source (`IdentityLimits`); sources that agree multiply their doubts; of sources that disagree the
@@ -15,56 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Final, Protocol
+from typing import Final, Protocol
 
-import msgspec
-from msgspec import Meta
-
+from evidence.claims import Claim
 from evidence.discrepancy import Patches, StoredPatches, patch_similarity
+from evidence.identity_limits import IdentityLimits, ImageTier
 from schemas.messages import Identity
 from schemas.words import MICRO, IdentityMethod
 
 MAX_CLAIMS: Final = 8  # a decision record stays below 2 kB whatever a picture full of codes says
-MAX_CODE_SHOWN: Final = 32
+MAX_SCANS: Final = 3  # of them of one pass
+SAME_PASS_MS: Final = 500  # nothing gets another unit's id within half a second: two scans so close are of one unit
 VERIFIED: Final = 5  # products that a capture is laid over, 20 ms each (bench/identify_photos.py)
-
-Cosine = Annotated[int, Meta(ge=-4 * MICRO, le=4 * MICRO, description="Millionths of a cosine, a difference or sum.")]
-Chance = Annotated[int, Meta(ge=0, le=MICRO, description="Millionths.")]
-
-
-class ImageTier(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When a look counts, among so many products: the more there are, the likelier a stranger looks like one.
-
-    The patch maps choose the product; whether it is believed depends on the cosine of its pooled vectors plus
-    `margin_weight` times its lead in patch similarity over the second best. Either alone accepts far fewer captures at
-    the same rate of strangers (decision 0025).
-    """
-
-    products: Annotated[int, Meta(ge=1, description="Holds for up to this many products to choose from.")]
-    margin_weight: Annotated[int, Meta(ge=0, le=10 * MICRO, description="Millionths.")]
-    score: Cosine  # at least this much in all
-    laid: Cosine | None = None  # where the capture was laid over references: at least so alike there, and nothing else
-    right: Chance  # measured share of right answers among those accepted
-
-
-class IdentityLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Limits of identification, measured on booth captures by the training recipe (`evidence.limits.fit_limits`)."""
-
-    scan: Chance = 990_000  # a scan is right this often: a neighbour's label, a reused tote
-    barcode: Chance = 995_000  # a code read alike from two transforms of the picture, or by a strong symbology
-    unconfirmed: Chance = 900_000  # read once, but a product of the catalogue has it
-    false_accepts: Chance = 20_000  # of units whose product is not in the gallery, so many get a name by their looks
-    tiers: Annotated[tuple[ImageTier, ...], Meta(min_length=1)] = (  # widest last; it also holds beyond its size
-        ImageTier(products=MICRO, margin_weight=500_000, score=950_000, right=950_000),
-    )
-    # Looks contradict a scan or code only if another product's pooled vectors are at least so alike ...
-    strong_similarity: Cosine = 900_000
-    strong_margin: Cosine = 150_000  # ... its patch maps by so much more alike than those of the product named ...
-    poor_patch: Cosine = 700_000  # ... which are at most this alike.
-
-    def tier(self, products: int) -> ImageTier:
-        """Return the limits for a choice among so many products."""
-        return next((tier for tier in self.tiers if products <= tier.products), self.tiers[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +112,14 @@ def identify(
     candidates: Sequence[ImageCandidate],
     expected: Sequence[str],
     limits: IdentityLimits,
+    other_scans: Sequence[ScanClaim] = (),
 ) -> Identity:
     """Decide what the unit is.
 
     Args:
         scan: the nearest scan in time, if any.
+        other_scans: the unit's other scans, nearest first. Those within SAME_PASS_MS of the nearest are of the same
+            unit and count like it; the others were of whatever had this id before or has it next, and are recorded.
         codes: codes read from the pixels.
         candidates: products by looks, in any order. Those of the scan and of the codes should be among them, however
             unlike they look: only then can looks contradict a scan.
@@ -166,9 +127,13 @@ def identify(
         limits: measured limits and rates.
     """
     ordered = sorted(candidates, key=_likeliest_first)
-    named = _named(scan, codes, limits)
+    together = [] if scan is None else [scan, *(each for each in other_scans if _one_pass(scan, each))]
+    named = _named(together, codes, limits)
     look = _look(ordered, expected, limits)
-    claims = _claims(scan, codes, ordered, look)
+    contradiction = _contradiction(named[0].product_id, ordered, limits) if named else None
+    claims = _claims(
+        together, [each for each in other_scans if each not in together], codes, look or contradiction, ordered
+    )
     if not named:
         if look is None:
             return Identity(claims=claims)
@@ -184,8 +149,8 @@ def identify(
         confidence = MICRO - _product(MICRO - confidence, MICRO - claim.chance)
     against = [claim for claim in named[1:] if claim.product_id != first.product_id and not claim.weak]
     if any(claim.method is IdentityMethod.BARCODE and not claim.weak for claim in agree):
-        against = []  # the scanned label is in the picture, beside a label of something else
-    contradiction = _contradiction(first.product_id, ordered, limits)
+        # The scanned label is in the picture, beside a label of something else. Two scans need more to be told apart.
+        against = [claim for claim in against if claim.method is IdentityMethod.SCAN]
     if contradiction is not None:
         against.append(contradiction)
     for claim in against:
@@ -197,6 +162,11 @@ def identify(
         conflict=bool(against),
         claims=claims,
     )
+
+
+def _one_pass(one: ScanClaim, other: ScanClaim) -> bool:
+    """Tell whether two scans of one unit id are of one passing of one unit."""
+    return abs(one.at_ms - other.at_ms) <= SAME_PASS_MS
 
 
 def _likeliest_first(candidate: ImageCandidate) -> tuple[bool, float, float, str]:
@@ -214,13 +184,16 @@ class _Claim:
     weak: bool = False  # supports, but never contradicts
 
 
-def _named(scan: ScanClaim | None, codes: Sequence[CodeClaim], limits: IdentityLimits) -> list[_Claim]:
-    """Return the sources that name a product of the catalogue, the most trusted first, each product once a source."""
-    claims = []
-    if scan is not None and scan.product_id is not None:
-        claims.append(_Claim(IdentityMethod.SCAN, scan.product_id, limits.scan))
+def _named(scans: Sequence[ScanClaim], codes: Sequence[CodeClaim], limits: IdentityLimits) -> list[_Claim]:
+    """Return the sources that name a product of the catalogue, the most trusted first, each product once a source.
+
+    Of several products that were scanned in one pass, the only one whose code is in the picture as well is the unit's.
+    """
+    scanned = list(dict.fromkeys(scan.product_id for scan in scans if scan.product_id is not None))
     confirmed = {code.product_id for code in codes if code.confirmed and code.product_id is not None}
     single = {code.product_id for code in codes if code.product_id is not None} - confirmed
+    seen = [product for product in scanned if product in confirmed]
+    claims = [_Claim(IdentityMethod.SCAN, product, limits.scan) for product in (seen if len(seen) == 1 else scanned)]
     claims += [_Claim(IdentityMethod.BARCODE, product, limits.barcode) for product in sorted(confirmed)]
     weak = [_Claim(IdentityMethod.BARCODE, product, limits.unconfirmed, weak=True) for product in sorted(single)]
     if not claims and len(weak) > 1:
@@ -261,34 +234,39 @@ def _contradiction(product_id: str, ordered: Sequence[ImageCandidate], limits: I
     own = next((candidate for candidate in ordered if candidate.product_id == product_id), None)
     if own is None or ordered[0].product_id == product_id:
         return None
-    alike = _micro(ordered[0].similarity) >= limits.strong_similarity
-    far_ahead = _micro(ordered[0].patch - own.patch) >= limits.strong_margin
-    if not alike or not far_ahead or _micro(own.patch) > limits.poor_patch:
+    alike, patch_lead = _micro(ordered[0].similarity), _micro(ordered[0].patch - own.patch)
+    by_patches = (
+        alike >= limits.strong_similarity
+        and patch_lead >= limits.strong_margin
+        and _micro(own.patch) <= limits.poor_patch
+    )
+    by_vectors = alike >= limits.apart_similarity and alike - _micro(own.similarity) >= limits.apart_lead
+    if not by_patches and not by_vectors:
         return None
     return _Claim(IdentityMethod.IMAGE, ordered[0].product_id, limits.tiers[-1].right)
 
 
 def _claims(
-    scan: ScanClaim | None, codes: Sequence[CodeClaim], ordered: Sequence[ImageCandidate], look: _Claim | None
+    together: Sequence[ScanClaim],
+    apart: Sequence[ScanClaim],
+    codes: Sequence[CodeClaim],
+    look: _Claim | None,
+    ordered: Sequence[ImageCandidate],
 ) -> list[str]:
-    """Write down every source that spoke."""
-    claims = [] if scan is None else [_written(IdentityMethod.SCAN, scan.product_id, scan.code)]
-    claims += [
-        _written(IdentityMethod.BARCODE, code.product_id, code.code, weak=not code.confirmed)
+    """Write down every source that spoke, the look last."""
+    scan, barcode = IdentityMethod.SCAN, IdentityMethod.BARCODE
+    said = list(dict.fromkeys(str(Claim(scan, each.product_id, each.code)) for each in together))[:MAX_SCANS]
+    said += [
+        str(Claim(barcode, code.product_id, code.code, weak=not code.confirmed))
         for code in sorted(codes, key=lambda code: (not code.confirmed, code.product_id or "~", code.code))
     ]
-    claims = list(dict.fromkeys(claims))[: MAX_CLAIMS - 1]
+    said += [str(Claim(scan, each.product_id, each.code, weak=True)) for each in apart]
+    said = list(dict.fromkeys(said))[: MAX_CLAIMS - 1]
     if look is not None:
-        claims.append(_written(IdentityMethod.IMAGE, look.product_id, ""))
+        said.append(str(Claim(IdentityMethod.IMAGE, look.product_id)))
     elif ordered:
-        claims.append(_written(IdentityMethod.IMAGE, ordered[0].product_id, "", weak=True))
-    return claims
-
-
-def _written(method: IdentityMethod, product_id: str | None, code: str, *, weak: bool = False) -> str:
-    """Return one claim as text; of an unknown code only printable ASCII is shown, and not much of it."""
-    shown = "".join(letter for letter in code if letter.isascii() and letter.isprintable())[:MAX_CODE_SHOWN]
-    return f"{method.value}{'~' if weak else ''}:{product_id if product_id is not None else '?' + shown}"
+        said.append(str(Claim(IdentityMethod.IMAGE, ordered[0].product_id, weak=True)))
+    return said
 
 
 def _given_one_is_right(chance: int, against: int) -> int:

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evidence.identity import IdentityLimits, ImageTier
+from evidence.identity_limits import IdentityLimits, ImageTier
 from schemas.faults import Fatal
 from schemas.words import MICRO
 
@@ -26,6 +26,7 @@ DRAWS: Final = 8  # random choices for each capture and size
 LEAST: Final = 50
 FALSE_CONFLICTS: Final = 0.001  # of captures with a right scan, so many may look like something else, clearly
 POOR: Final = 0.02  # of captures, so many look unlike their own references
+APART: Final = 0.9  # likewise, by pooled vectors alone: at 0.95 twice as many new designs are taken for another product
 STRONG: Final = 0.95  # of captures, so many look like their own product as strongly as another has to, to contradict
 _NOTHING: Final = -4.0  # below any similarity
 
@@ -51,6 +52,7 @@ def fit_limits(
     own: Sequence[int],
     *,
     laid: NDArray[np.float32] | None = None,
+    redesigned: Sequence[bool] | None = None,
     false_accepts: int = 20_000,
     seed: int = 0,
 ) -> IdentityLimits:
@@ -66,6 +68,8 @@ def fit_limits(
         laid: float32[captures, products], how alike each capture is where it lies over a product's references, 0 where
             it cannot be laid over any (`evidence.identity.Verifier`). With it, tiers get a limit for that as well, and
             `right` is that of looks believed by it.
+        redesigned: which captures show another design than their references: an unlike look is to be expected of
+            them, so how unlike one's own product one may look is measured on the others. None: no capture does.
         false_accepts: of strangers, millionths.
         seed: of the random choices.
 
@@ -77,31 +81,38 @@ def fit_limits(
         raise Fatal(f"limits need {LEAST} captures and 2 products, these are {captures} and {products}")
     looks, pooled, column = patch.astype(np.float64), similarity.astype(np.float64), np.asarray(own)
     over = None if laid is None else laid.astype(np.float64)
-    tiers = []
+    tiers: list[ImageTier] = []
     for size in (size for size in SIZES if size < products):
         known, strangers = _drawn(column, products, size, seed)
         rows = np.repeat(np.arange(captures), DRAWS)[:, None]
         few = _choose(looks[rows, known], pooled[rows, known], right=0)
-        tier = _tier(size, few, _choose(looks[rows, strangers], pooled[rows, strangers]), false_accepts)
+        tier = _tier(size, few, _choose(looks[rows, strangers], pooled[rows, strangers]), false_accepts, tiers[-1:])
         if over is not None:
-            tier = _with_laid(tier, _flat(over[rows, known], right=0), _flat(over[rows, strangers]), false_accepts)
+            flat = _flat(over[rows, known], right=0)
+            tier = _with_laid(tier, flat, _flat(over[rows, strangers]), false_accepts, tiers[-1:])
         tiers.append(tier)
     others = looks.copy()
     others[np.arange(captures), column] = _NOTHING
-    whole = _tier(MICRO, _choose(looks, pooled, right=column), _choose(others, pooled), false_accepts)
+    whole = _tier(MICRO, _choose(looks, pooled, right=column), _choose(others, pooled), false_accepts, tiers[-1:])
     if over is not None:
         apart = over.copy()
         apart[np.arange(captures), column] = _NOTHING
-        whole = _with_laid(whole, _flat(over, right=column), _flat(apart), false_accepts)
+        whole = _with_laid(whole, _flat(over, right=column), _flat(apart), false_accepts, tiers[-1:])
     mine = looks[np.arange(captures), column]
     poor = float(np.quantile(mine, POOR))
     lead = np.where(mine <= poor, others.max(axis=1) - mine, 0.0)
+    similarity_of_own = pooled[np.arange(captures), column]
+    familiar = ~np.array(redesigned if redesigned is not None else [False] * captures, bool)
+    rival = others.argmax(axis=1)
+    ahead = np.where(others.max(axis=1) > mine, pooled[np.arange(captures), rival] - similarity_of_own, 0.0)[familiar]
     return IdentityLimits(
         false_accepts=false_accepts,
         tiers=(*tiers, whole),
-        strong_similarity=_micro(float(np.quantile(pooled[np.arange(captures), column], 1 - STRONG))),
+        strong_similarity=_micro(float(np.quantile(similarity_of_own, 1 - STRONG))),
         strong_margin=_micro(max(float(np.quantile(lead, 1 - FALSE_CONFLICTS, method="higher")), 0.0) + 0.02),
         poor_patch=_micro(poor),
+        apart_similarity=_micro(float(np.quantile(similarity_of_own[familiar], 1 - APART))),
+        apart_lead=_micro(max(float(np.quantile(ahead, 1 - FALSE_CONFLICTS, method="higher")), 0.0) + 0.02),
     )
 
 
@@ -131,18 +142,25 @@ def _flat(laid: Floats, right: NDArray[np.intp] | int = -1) -> _Choice:
     return _Choice(chosen.similarity, np.zeros_like(chosen.lead), chosen.right)
 
 
-def _with_laid(tier: ImageTier, mated: _Choice, strangers: _Choice, false_accepts: int) -> ImageTier:
+def _with_laid(
+    tier: ImageTier, mated: _Choice, strangers: _Choice, false_accepts: int, smaller: Sequence[ImageTier]
+) -> ImageTier:
     """Add the limit for captures that were laid over."""
-    over = _tier(tier.products, mated, strangers, false_accepts)
+    floor = [msgspec.structs.replace(each, score=each.laid) for each in smaller if each.laid is not None]
+    over = _tier(tier.products, mated, strangers, false_accepts, floor)
     return msgspec.structs.replace(tier, laid=over.score, right=over.right)
 
 
-def _tier(size: int, mated: _Choice, strangers: _Choice, false_accepts: int) -> ImageTier:
-    """Return the weight and limit that recognise most captures while so few strangers pass."""
+def _tier(size: int, mated: _Choice, strangers: _Choice, false_accepts: int, smaller: Sequence[ImageTier]) -> ImageTier:
+    """Return the weight and limit that recognise most captures while so few strangers pass.
+
+    The limit is at least that of smaller choices: what is too little among few is too little among many.
+    """
+    floor = max((each.score / MICRO for each in smaller), default=-np.inf)
     allowed = len(strangers.similarity) * false_accepts // MICRO
     found: tuple[int, int, float, float] | None = None
     for weight in MARGIN_WEIGHTS if size > 1 else (0.0,):
-        limit = float(np.sort(strangers.score(weight))[::-1][allowed]) + 2 / MICRO  # above, after rounding
+        limit = max(float(np.sort(strangers.score(weight))[::-1][allowed]) + 2 / MICRO, floor)  # above, after rounding
         accepted = mated.score(weight) >= limit
         recognised = int((accepted & mated.right).sum())
         if found is None or recognised > found[0]:

@@ -13,7 +13,7 @@ import msgspec
 import redis.asyncio as redis
 from redis.exceptions import RedisError
 
-from schemas.faults import Retryable
+from schemas.faults import Poison, Reason, Retryable
 
 KEPT_PER_UNIT: Final = 16  # scans of one unit id within the time they are kept
 
@@ -30,10 +30,19 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class ScansOfUnit:
-    """The scan that belongs to a capture, and those of the same unit id that do not or only less so."""
+    """The scans of a unit id that were made within the window around a capture."""
 
-    nearest: Sighting | None
-    others: tuple[Sighting, ...] = ()
+    at_ms: int  # the capture's append time
+    nearest_first: tuple[Sighting, ...] = ()
+
+    @property
+    def nearest(self) -> Sighting | None:
+        """The scan that belongs to the capture."""
+        return self.nearest_first[0] if self.nearest_first else None
+
+    def settled(self, now_ms: int) -> bool:
+        """Tell whether no scan that is still to come can be nearer: it would be as far off as now is, or further."""
+        return self.nearest is not None and abs(self.nearest.append_ms - self.at_ms) <= now_ms - self.at_ms
 
 
 class ScanBoard:
@@ -46,13 +55,22 @@ class ScanBoard:
         self._decoder = msgspec.json.Decoder(Sighting)
 
     async def put(self, site: str, unit_id: str, sighting: Sighting) -> None:
-        """Store a scan; storing it twice changes nothing.
+        """Store a scan; the same one again, from the broker or the scanner, changes nothing: its first time counts.
 
         Raises:
+            Poison: `id_reused`, its id is that of a scan of this unit with another code.
             Retryable: `redis`.
         """
         key = _key(site, unit_id)
         try:
+            held = self._read(cast("list[bytes]", await self._redis.zrange(key, 0, -1)))
+            if (known := held.get(sighting.scan_id)) is not None:
+                if (known.code, known.symbology) == (sighting.code, sighting.symbology):
+                    return
+                raise Poison(
+                    Reason.ID_REUSED,
+                    f"scan {sighting.scan_id} of unit {unit_id} was another code before: new scan, new id",
+                )
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.zadd(key, {msgspec.json.encode(sighting): sighting.append_ms})
                 pipe.zremrangebyrank(key, 0, -KEPT_PER_UNIT - 1)
@@ -62,7 +80,7 @@ class ScanBoard:
             raise Retryable("redis", f"scan not stored: {error}") from error
 
     async def of(self, site: str, unit_id: str, *, at_ms: int) -> ScansOfUnit:
-        """Return the unit's scan nearest to a time and the others within the window.
+        """Return the unit's scans within the window around a time.
 
         Raises:
             Retryable: `redis`.
@@ -74,8 +92,16 @@ class ScanBoard:
             )
         except (RedisError, OSError, TimeoutError) as error:
             raise Retryable("redis", f"scans not read: {error}") from error
-        near = sorted((self._decoder.decode(item) for item in raw), key=lambda scan: abs(scan.append_ms - at_ms))
-        return ScansOfUnit(near[0], tuple(near[1:])) if near else ScansOfUnit(None)
+        near = sorted(self._read(raw).values(), key=lambda scan: (abs(scan.append_ms - at_ms), scan.scan_id))
+        return ScansOfUnit(at_ms, tuple(near))
+
+    def _read(self, raw: list[bytes]) -> dict[str, Sighting]:
+        """Return scans by id, oldest first; of two with one id, put by two trackers at once, the first counts."""
+        scans: dict[str, Sighting] = {}
+        for item in raw:
+            scan = self._decoder.decode(item)
+            scans.setdefault(scan.scan_id, scan)
+        return scans
 
     async def probe(self) -> None:
         """Return when the store answers; raise otherwise."""

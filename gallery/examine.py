@@ -76,6 +76,7 @@ class Examiner:
         codes: Sequence[Code],
         expected: Sequence[str],
         insets: Sequence[Inset],
+        other_scans: Sequence[ScanClaim] = (),
     ) -> tuple[Evidence, Identity]:
         """Return what is recorded of a capture. The evidence's view is the number of a row of `scores`.
 
@@ -86,19 +87,25 @@ class Examiner:
             codes: read from the pixels.
             expected: product ids that the event says it can be; empty where it does not say.
             insets: where each view lies in its square.
+            other_scans: what else scanners read for the unit, nearest first.
 
         Raises:
             Retryable: the patch maps' source is away.
         """
         with self._stage("identify"):
             claims = [self._code_claim(code) for code in codes]
-            named = [each.product_id for each in (scan, *claims) if each is not None and each.product_id is not None]
+            named = [
+                each.product_id
+                for each in (scan, *other_scans, *claims)
+                if each is not None and each.product_id is not None
+            ]
             identity = identify(
                 scan=scan,
                 codes=claims,
                 candidates=await self.looks(embeddings, named=named, expected=expected),
                 expected=expected,
                 limits=self.calibration.limits,
+                other_scans=other_scans,
             )
         with self._stage("compare"):
             discrepancy = await self._compare(identity, embeddings)
@@ -126,8 +133,8 @@ class Examiner:
         """
         nearest = self._index.nearest(embeddings.vectors, k=SHORTLIST, expected=expected)
         similarity = {candidate.product_id: candidate.similarity for candidate in nearest}
-        for product in named:
-            similarity.setdefault(product, 0.0)
+        for candidate in self._index.nearest(embeddings.vectors, k=len(named), expected=named) if named else ():
+            similarity.setdefault(candidate.product_id, candidate.similarity)
         references = {product: self._index.references_of(product) for product in similarity}
         maps = await self._patches.get([each for ids in references.values() for each in ids])
         shortlist = [

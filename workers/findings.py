@@ -68,11 +68,12 @@ class Investigator:
             scans = await scanning
         finally:
             scanning.cancel()
-        scan = scans.nearest
+        read = [self._examiner.claim(each.code, each.symbology, at_ms=each.append_ms) for each in scans.nearest_first]
         evidence, identity = await self._examiner.examine(
             scores,
             embeddings,
-            scan=None if scan is None else self._examiner.claim(scan.code, scan.symbology, at_ms=scan.append_ms),
+            scan=read[0] if read else None,
+            other_scans=read[1:],
             codes=prepared.codes,
             expected=capture.expected_products,
             insets=[inset(width, height) for width, height in prepared.sizes],
@@ -90,11 +91,12 @@ class Investigator:
         return prepared
 
     async def _scans(self, capture: Capture, append_ms: int) -> ScansOfUnit:
-        """Read the unit's scans, waiting a moment for one that is on its way."""
+        """Read the unit's scans, waiting a moment for one that is on its way, or that is nearer than the one there."""
         with METRICS.stage.labels(stage="scan").time():
             while True:
                 scans = await self._board.of(capture.site, capture.unit_id, at_ms=append_ms)
-                if scans.nearest is not None or time.time() > append_ms / 1000 + self._scan_wait_s:
+                now_ms = round(time.time() * 1000)
+                if scans.settled(now_ms) or now_ms > append_ms + 1000 * self._scan_wait_s:
                     return scans
                 await asyncio.sleep(LOOK_AGAIN_S)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from evidence.calibration import DEFAULT_PATH, Calibration, Densities, Gallery, Line
 from evidence.fusion import MAX_SCORE, FitRow, fit, fuse, terms, words
-from evidence.identity import IdentityLimits
+from evidence.identity_limits import IdentityLimits
 from evidence.logarithm import ln_micro
 from evidence.ratio import gallery_log_ratio
 from schemas import codec

@@ -11,7 +11,8 @@ import pytest
 from evidence.calibration import Calibration, Densities, Gallery, Line
 from evidence.codes import Code
 from evidence.discrepancy import CELLS, PATCH_SIZE, SIDE, Patches, StoredPatches, quantise
-from evidence.identity import IdentityLimits, ImageCandidate, ImageTier, Shortlisted, rank
+from evidence.identity import ImageCandidate, Shortlisted, rank
+from evidence.identity_limits import IdentityLimits, ImageTier
 from evidence.triton import Embeddings, Scores
 from gallery.entry import VECTOR_SIZE, Entry, ProductPut, ReferencePut, pack
 from gallery.examine import SHORTLIST, Examiner

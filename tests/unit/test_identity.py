@@ -12,18 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from evidence.discrepancy import CELLS, PATCH_SIZE, Patches, quantise
-from evidence.identity import (
-    MAX_CLAIMS,
-    CodeClaim,
-    IdentityLimits,
-    ImageCandidate,
-    ImageTier,
-    ScanClaim,
-    Shortlisted,
-    identify,
-    rank,
-    verify,
-)
+from evidence.identity import MAX_CLAIMS, CodeClaim, ImageCandidate, ScanClaim, Shortlisted, identify, rank, verify
+from evidence.identity_limits import IdentityLimits, ImageTier
 from evidence.limits import fit_limits
 from schemas import codec
 from schemas.faults import Fatal

@@ -15,7 +15,8 @@ from evidence.assemble import ClassifierEvidence, assemble
 from evidence.calibration import Calibration, Densities, Gallery, Line
 from evidence.discrepancy import Discrepancy
 from evidence.fit import FitRow, fit
-from evidence.identity import IdentityLimits, ImageCandidate, ScanClaim, identify
+from evidence.identity import ImageCandidate, ScanClaim, identify
+from evidence.identity_limits import IdentityLimits
 from evidence.limits import fit_limits
 from evidence.triton import CLASSIFIER, EMBEDDING
 from schemas.faults import Fatal
@@ -61,6 +62,7 @@ def fitted(rows: Sequence[Row]) -> Calibration:
         np.array([[row.likeness[each].patch / MICRO for each in products] for row in kept], np.float32),
         np.array([[row.likeness[each].pooled / MICRO for each in products] for row in kept], np.float32),
         [columns[row.product_id] for row in kept if row.product_id is not None],
+        redesigned=[row.facts.get("redesigned") == "yes" for row in kept],
     )
     return fit(
         [_fit_row(row, limits, scanned=scanned) for row in kept for scanned in (True, False)],

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from evidence.identity import IdentityLimits
+from evidence.identity_limits import IdentityLimits
 from schemas.words import MICRO, IdentityMethod
 from training.evaluation.intervals import Interval, exact
 from training.evaluation.rows import Look, Row

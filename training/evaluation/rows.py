@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, Self
 
 import msgspec
 
-from evidence.identity import IdentityLimits
+from evidence.identity_limits import IdentityLimits
 from schemas.faults import Fatal
 from schemas.words import DamageKind, IdentityMethod, Pattern, Severity
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from booth.catalogue import spec
 from cli.main import app
-from evidence.identity import IdentityLimits, ImageTier
+from evidence.identity_limits import IdentityLimits, ImageTier
 from schemas.faults import Fatal
 from schemas.words import MICRO, DamageKind, IdentityMethod, Pattern, Severity
 from tests.unit.evaluation.toys import calibration

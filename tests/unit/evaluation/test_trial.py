@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evidence.identity import IdentityLimits
+from evidence.identity_limits import IdentityLimits
 from evidence.triton import CLASSIFIER, EMBEDDING
 from schemas.faults import Fatal
 from schemas.words import IdentityMethod, Pattern

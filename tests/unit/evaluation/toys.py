@@ -15,7 +15,7 @@ from evidence.calibration import Calibration, Densities, Gallery, Line
 from evidence.discrepancy import PATCH_SIZE
 from evidence.discrepancy import SIDE as CELLS
 from evidence.frame import CHANNELS, SIDE
-from evidence.identity import IdentityLimits, ImageTier
+from evidence.identity_limits import IdentityLimits, ImageTier
 from evidence.triton import CLASSIFIER, EMBEDDING
 from gallery.entry import VECTOR_SIZE
 from schemas.words import KINDS, MICRO, DamageKind, Severity
