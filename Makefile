@@ -24,8 +24,8 @@ run: $(INSTALLED)  ## Run the line on booth pictures and watch it: CAPTURES=500 
 	exec $(SIDELINE) run $(foreach option,CAPTURES SEED SCENARIO INSPECTORS RATE FAULTS,$(if $($(option)),--$(call lower,$(option)) $($(option))))
 
 .PHONY: up
-up: $(INSTALLED)  ## Start Kafka, Redis, Triton and the workers: INSPECTORS=2
-	$(SIDELINE) up $(if $(INSPECTORS),--inspectors $(INSPECTORS))
+up: $(INSTALLED)  ## Start Kafka, Redis, Triton and the workers: INSPECTORS=2 EPCIS=1
+	$(SIDELINE) up $(if $(INSPECTORS),--inspectors $(INSPECTORS)) $(if $(EPCIS),--epcis)
 
 .PHONY: down
 down: $(INSTALLED)  ## Stop everything that `make up` started

@@ -35,6 +35,8 @@ _UP = """Examples:
 
   sideline up --inspectors 2
 
+  sideline up --epcis
+
   SIDELINE_KAFKA_BOOTSTRAP=kafka.example:9092 sideline up
 """
 
@@ -62,6 +64,10 @@ _LOGS = """Examples:
 
 def up(
     inspectors: Annotated[int, typer.Option(min=1, max=64, help="How many inspectors to run.")] = 1,
+    epcis: Annotated[
+        bool | None,
+        typer.Option("--epcis/--no-epcis", help="Run the herald, or stop it; left out, it stays as it is."),
+    ] = None,
     servers_only: Annotated[bool, typer.Option("--servers-only", help="Leave the workers out.")] = False,
 ) -> None:
     """Start Kafka, Redis, Triton and the workers; what runs already stays as it is.
@@ -77,6 +83,7 @@ def up(
         store_id, sites = asyncio.run(_set_up(line))
         parts.start_workers(
             inspectors=inspectors,
+            epcis=epcis,
             env={"SIDELINE_STORE_ID": store_id},
             until="readyz" if sites else "livez",  # a worker is ready once it has a site to serve
             say=_say,

@@ -20,7 +20,7 @@ from deploy.local.parts import Parts
 from settings.line import Settings
 
 Say = Callable[[str], None]
-WORKERS: Final = ("inspector", "tracker", "curator", "settler")
+WORKERS: Final = ("inspector", "tracker", "curator", "settler", "herald")
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ async def _gauges(watch: Watch) -> None:
 
 def worker_ports(parts: Iterable[PartStatus]) -> dict[str, int]:
     """Return the health ports of the workers among the parts."""
-    kinds = ("inspector", "tracker", "curator", "settler")
+    kinds = ("inspector", "tracker", "curator", "settler", "herald")
     return {part.name: part.ports[0] for part in parts if part.name.startswith(kinds) and part.ports}
 
 

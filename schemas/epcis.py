@@ -1,6 +1,6 @@
 """What partners read: GS1's EPCIS 2.0 ObjectEvent in JSON-LD, as far as we write it.
 
-Names, literals and forms are the standard's; `schemas/epcis/object_event.json` states them once more, as strictly as
+Names, literals and forms are the standard's; `schemas/epcis_object_event.json` states them once more, as strictly as
 they are, for tests and for whoever wants to check. What only we know is in the namespace `sideline:`.
 """
 

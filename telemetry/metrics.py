@@ -148,6 +148,9 @@ class Metrics:
         self.verdicts: Final = Counter(
             "sideline_verdicts", "Dispositions processed.", ["site", "verdict", "effect"], registry=registry
         )
+        self.epcis_events: Final = Counter(
+            "sideline_epcis_events", "EPCIS events sent by the herald.", ["site", "disposition"], registry=registry
+        )
         # Is the gallery alive?
         self.gallery_references: Final = Gauge(
             "sideline_gallery_references", "References in this process's index.", registry=registry

@@ -1,6 +1,7 @@
 """What SREs scale: one file per worker, in which the life of one event reads top to bottom.
 
 `inspector` answers captures, `tracker` stores scans, `curator` keeps the gallery, `settler` processes verdicts.
+`herald`, which is optional, tells partners in EPCIS.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The programs of the line's own processes: the four kinds of workers, and the watchdog over all parts."""
+"""The programs of the line's own processes: the kinds of workers, and the watchdog over all parts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from deploy.local.folder import RunFolder, checkout
 from deploy.local.programs import Program
 
 WATCHDOG = "watchdog"
+HERALD = "herald"
 
 
-def worker_names(inspectors: int) -> list[str]:
-    """Return the names of the workers of a line with so many inspectors."""
-    return [*(f"inspector-{number}" for number in range(1, inspectors + 1)), "tracker", "curator", "settler"]
+def worker_names(inspectors: int, *, epcis: bool = False) -> list[str]:
+    """Return the names of the workers of a line with so many inspectors, the optional herald among them if asked."""
+    always = [*(f"inspector-{number}" for number in range(1, inspectors + 1)), "tracker", "curator", "settler"]
+    return [*always, HERALD] if epcis else always
 
 
 def worker(

@@ -57,24 +57,27 @@ class Parts:
         self,
         *,
         inspectors: int = 1,
+        epcis: bool | None = None,
         env: Mapping[str, str] = MappingProxyType({}),
         until: WorkerPage = "readyz",
         say: Say = print,
     ) -> None:
         """Start one tracker, curator and settler and so many inspectors, and wait until each answers `until` with yes.
 
-        `env` is added to each worker's environment. A worker that runs with other settings is restarted, an inspector
-        too many is stopped. Without a registered site no worker is ever ready: wait for `livez` then.
+        `epcis` adds the herald or takes it away; None leaves it as it is. `env` is added to each worker's environment.
+        A worker that runs with other settings is restarted, one too many is stopped. Without a registered site no
+        worker is ever ready: wait for `livez` then.
 
         Raises:
             Fatal: the servers are not up, or a worker did not come up; with the end of its log.
         """
         endpoints = self.endpoints()
-        names = line.worker_names(inspectors)
         with self._folder.held():
             ports = self._ports()
             infos = self._supervisor.infos()
-            for name, program in programs.read(self._folder).items():
+            known = programs.read(self._folder)
+            names = line.worker_names(inspectors, epcis=line.HERALD in known if epcis is None else epcis)
+            for name, program in known.items():
                 if program.is_worker and name not in names:
                     programs.forget(self._folder, name)
             for name in names:
