@@ -41,7 +41,7 @@ COMMANDS: Final = (
     Entry("explain", "cli.explain", _RECORDS, "Say in words and as a picture why a capture was answered as it was."),
     Entry("judge", "cli.judge", _RECORDS, "Give a person's verdict on a capture."),
     Entry("booth", "cli.booth", _LAB, "Look at the photo booth's pictures, and write data sets of them."),
-    Entry("dataset", "cli.dataset", _LAB, "Say what is in a data set, and in plain words what is wrong with it."),
+    Entry("dataset", "cli.dataset", _LAB, "Check a data set in plain words, or make one of what people judged."),
     Entry("train", "cli.train", _LAB, "Train a classifier, an embedding or the fusion from a data set or the booth."),
     Entry("evaluate", "cli.evaluate", _LAB, "Measure models on captures they never saw, and write a report."),
     Entry("score", "cli.score", _LAB, "Give each picture its log-odds of damage."),

@@ -1,4 +1,4 @@
-"""`sideline dataset`: what a data set is, and what is wrong with it."""
+"""`sideline dataset`: what a data set is, what is wrong with it, and how to make one of what people judged."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from cli.export import EXAMPLES as EXPORT_EXAMPLES
+from cli.export import export
 
 if TYPE_CHECKING:  # commands are imported before their work is
     from training.data.check import Report
@@ -32,15 +35,17 @@ _STYLES: Final = {"spoils": "bold red", "warns": "yellow", "tells": "dim"}
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     dataset = typer.Typer(
-        no_args_is_help=True, help="Say what is in a data set, and in plain words what is wrong with it."
+        no_args_is_help=True,
+        help="Say what is in a data set and what is wrong with it; make one of what people judged.",
     )
     dataset.callback()(_group)
     dataset.command("check", epilog=_EXAMPLES)(check)
+    dataset.command("export", epilog=EXPORT_EXAMPLES)(export)
     app.add_typer(dataset, name="dataset", epilog=_EXAMPLES)
 
 
 def _group() -> None:
-    """Say what is in a data set, and in plain words what is wrong with it."""
+    """Say what is in a data set and what is wrong with it; make one of what people judged."""
 
 
 def check(

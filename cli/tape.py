@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -51,6 +52,15 @@ async def read_tape(bootstrap: str, site: str) -> Tape:
         for delivery in await reader.rest():
             by_topic[delivery.topic].append(delivery)
     return Tape(*(tuple(sorted(by_topic[name], key=lambda one: (one.partition, one.offset))) for name in names))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some records of a topic; `done` of `total` places in it are behind the reader now."""
+
+    deliveries: Sequence[Delivery]
+    done: int
+    total: int
 
 
 class TopicReader:
@@ -116,6 +126,35 @@ class TopicReader:
             ends = await self._consumer.end_offsets(self._consumer.assignment())
         return await self._up_to(ends)
 
+    async def since(self, since_ms: int) -> AsyncGenerator[Delivery, None]:
+        """Yield what the broker appended from a time (ms since the epoch) to the ends that the topics have now.
+
+        For topics that do not fit into memory: nothing is kept, and there is no order between partitions.
+
+        Raises:
+            Retryable: `kafka`, when nothing comes for `READ_LIMIT_S`.
+        """
+        places = self._consumer.assignment()
+        with _as_retryable(self._bootstrap):
+            ends = await self._consumer.end_offsets(places)
+            first = await self._consumer.offsets_for_times(dict.fromkeys(places, max(0, since_ms)))
+        for place in places:
+            self._consumer.seek(place, first[place].offset if first[place] else ends[place])
+        ending = {(place.topic, place.partition): end for place, end in ends.items()}
+        heard_at = time.monotonic()
+        while True:
+            with _as_retryable(self._bootstrap):
+                if not any([await self._consumer.position(place) < end for place, end in ends.items()]):
+                    return
+                some = await self._some()
+                if some:
+                    heard_at = time.monotonic()
+                elif time.monotonic() - heard_at > READ_LIMIT_S:
+                    raise TimeoutError(f"nothing came for {READ_LIMIT_S:g} s")
+            for delivery in some:
+                if delivery.offset < ending[delivery.topic, delivery.partition]:
+                    yield delivery
+
     async def _up_to(self, ends: Mapping[TopicPartition, int]) -> list[Delivery]:
         found: list[Delivery] = []
         with _as_retryable(self._bootstrap):
@@ -124,6 +163,32 @@ class TopicReader:
                     found += await self._some()
         ending = {(place.topic, place.partition): end for place, end in ends.items()}
         return [one for one in found if one.offset < ending[one.topic, one.partition]]
+
+    async def batches(self, since_ms: int = 0) -> AsyncIterator[Batch]:
+        """Yield the records appended from a time on (ms since the epoch), to the ends that the topics have now.
+
+        For topics that do not fit into memory: only a batch is held.
+
+        Raises:
+            Retryable: `kafka`, when nothing comes for `READ_LIMIT_S`.
+        """
+        places = self._consumer.assignment()
+        with _as_retryable(self._bootstrap):
+            ends = await self._consumer.end_offsets(places)
+            first = await self._consumer.offsets_for_times(dict.fromkeys(places, max(0, since_ms)))
+            starts = {place: first[place].offset if first[place] else ends[place] for place in places}
+        for place, start in starts.items():
+            self._consumer.seek(place, start)
+        behind, total = True, sum(ends[place] - starts[place] for place in places)
+        while behind and total:
+            with _as_retryable(self._bootstrap):
+                async with asyncio.timeout(READ_LIMIT_S):
+                    found = await self._some()
+                    at = {place: await self._consumer.position(place) for place in places}
+            behind = any(at[place] < ends[place] for place in places)
+            ending = {(place.topic, place.partition): end for place, end in ends.items()}
+            done = sum(min(at[place], ends[place]) - starts[place] for place in places)
+            yield Batch([one for one in found if one.offset < ending[one.topic, one.partition]], done, total)
 
     async def follow(self) -> AsyncIterator[Delivery]:
         """Yield records as they come, for ever."""

@@ -28,6 +28,8 @@ class Order(msgspec.Struct, frozen=True):
     until: datetime
     layout: str
     seed: int
+    since_said: str  # as it was typed: `7d` moves on, but the same order again means the same range
+    until_said: str
 
 
 class Told(msgspec.Struct, frozen=True):
