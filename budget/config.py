@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Annotated, Final
 
@@ -9,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas.faults import Fatal
-from schemas.words import MICRO, Ppm
+from schemas.words import ID_PATTERN, MICRO, Ppm
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -21,6 +22,18 @@ PositiveTokens = Annotated[int, Meta(ge=1, le=MAX_TOKENS, description="Whole tok
 Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS, description="Whole tokens.")]
 Millis = Annotated[int, Meta(ge=1, le=MAX_TIME_MS, description="Milliseconds.")]
 MicroLogOdds = Annotated[int, Meta(ge=-1_000 * MICRO, le=1_000 * MICRO, description="Micro-log-odds.")]
+
+
+class LineBudget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a line inside the site may cost by itself: in any n of its decided captures, alpha * n + burst.
+
+    Its damage sidelines take a token here and one of the site's. `captures_per_s` is what is expected of the line at
+    peak; None: as much as of the whole site.
+    """
+
+    alpha_ppm: PositivePpm
+    burst_tokens: PositiveTokens
+    captures_per_s: Annotated[float, Meta(gt=0, le=100_000)] | None = None
 
 
 class BudgetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,7 +50,10 @@ class BudgetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     burst_identity: Tokens = 20
     beta_ppm: PositivePpm = 20_000
     burst_diverts: PositiveTokens = 200  # the station's capacity: minutes of work x units a minute
-    audit_ppm: Ppm = 500
+    audit_ppm: Ppm = 500  # share of passes that a person sees: at least,
+    audit_max_ppm: Ppm = 0  # and at most, while the station has nothing to do; 0: always the least
+    recheck_ppm: Ppm = 20_000  # share of stops that a second person looks at, neither knowing of it
+    lines: dict[str, LineBudget] = {}  # lines that have a budget of their own beside the site's
 
     floor: MicroLogOdds = -7 * MICRO  # no score below asks: less damage than the live line has anyway
     ceiling: MicroLogOdds = 2 * MICRO  # every score at or above asks: 88 % sure
@@ -60,10 +76,14 @@ class BudgetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             msgspec.convert(msgspec.to_builtins(self), BudgetConfig)
         except msgspec.ValidationError as error:
             raise Fatal(f"budget configuration refused: {error}") from error
-        for problem in (self._bursts(), self._thresholds(), self._times()):
+        for problem in (self._names(), self._bursts(), self._thresholds(), self._times()):
             if problem:
                 raise Fatal(f"budget configuration refused: {problem}")
         return self
+
+    def _names(self) -> str:
+        strange = next((name for name in self.lines if not re.match(ID_PATTERN, name)), None)
+        return "" if strange is None else f"{strange!r} is no name of a line: it needs to match {ID_PATTERN}"
 
     def _bursts(self) -> str:
         delay_captures = Fraction(self.captures_per_s).limit_denominator(MICRO) * self.verdict_delay_ms / 1000
@@ -77,6 +97,17 @@ class BudgetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
                     f"{burst}={tokens} cannot carry {alpha}={alpha_ppm}: verdicts come {float(delay_captures):.0f} "
                     f"captures late, so it needs {burst} >= {need} (twice alpha times the delay)"
                 )
+        for name, line in self.lines.items():
+            rate = self.captures_per_s if line.captures_per_s is None else line.captures_per_s
+            late = Fraction(rate).limit_denominator(MICRO) * self.verdict_delay_ms / 1000
+            need = -(-2 * line.alpha_ppm * late // MICRO)
+            if line.burst_tokens < need:
+                return (
+                    f"line {name}: burst_tokens={line.burst_tokens} cannot carry alpha_ppm={line.alpha_ppm}: verdicts "
+                    f"come {float(late):.0f} captures late, so it needs burst_tokens >= {need}"
+                )
+        if 0 < self.audit_max_ppm < self.audit_ppm:
+            return f"audit_max_ppm={self.audit_max_ppm} needs to be 0 or at least audit_ppm={self.audit_ppm}"
         if self.reserve >= self.burst_tokens:
             return f"reserve={self.reserve} leaves no token for ordinary damage: it needs reserve < {self.burst_tokens}"
         return ""

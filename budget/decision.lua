@@ -12,6 +12,7 @@
 local STORE, LINES, CONFIG, BUDGET = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local COUNTS, OPEN, FUSIONS, CLOCK = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local OP, PREFIX, STORE_ID = ARGV[1], ARGV[2], ARGV[3]
+local LINE_BUDGETS, ASSOCIATES = PREFIX .. "line_budgets", PREFIX .. "associates"
 
 local TOKEN = 1000000
 local HOUR_MS = 3600000
@@ -38,9 +39,11 @@ local THRESHOLD_TTL_MS = 30 * DAY_MS -- of a fusion version no one scores with a
 local BUDGET_FIELDS = {"seq", "balance", "pending", "identity_balance", "identity_pending", "diverts", "restoring"}
 local CONFIG_FIELDS = {
   "version", "alpha_ppm", "burst_tokens", "reserve", "alpha_identity_ppm", "burst_identity", "beta_ppm",
-  "burst_diverts", "audit_ppm", "floor", "ceiling", "start_threshold", "override_threshold", "override_until_ms",
-  "verdict_timeout_ms", "horizon_ms", "admitted_after_ms",
+  "burst_diverts", "audit_ppm", "audit_max_ppm", "recheck_ppm", "floor", "ceiling", "start_threshold",
+  "override_threshold", "override_until_ms", "verdict_timeout_ms", "horizon_ms", "admitted_after_ms",
 }
+local LATER_FIELDS = {audit_max_ppm = true, recheck_ppm = true} -- absent in the configurations of older builds
+local LINE_FIELDS = {"alpha_ppm", "burst_tokens", "seq", "balance", "pending"}
 local THRESHOLD_FIELDS = {"captures", "location", "scale", "weight", "total", "since", "moves", "threshold"}
 
 -- ---------------------------------------------------------------------------------------------------- reading, writing
@@ -207,20 +210,69 @@ local function give_back(purse)
   purse.balance = purse.balance + math.min(TOKEN, room(purse))
 end
 
+-- A line inside the site may have a purse of its own beside the site's: a damage sideline then takes a token of both.
+-- A line whose budget was taken away keeps its numbers with a burst of zero: tokens of its stops still come home.
+local line_purses = {} -- line -> its purse, or false where it never had one
+
+local function line_names(line)
+  local names = {}
+  for i = 1, #LINE_FIELDS do
+    names[i] = line .. ":" .. LINE_FIELDS[i]
+  end
+  return names
+end
+
+local function line_purse(line)
+  if line_purses[line] == nil then
+    local names = line_names(line)
+    local values = redis.call("HMGET", expect(LINE_BUDGETS, "hash"), unpack(names))
+    local purse = false
+    if values[1] then
+      local n = {}
+      for i = 1, #names do
+        n[i] = int(values[i], names[i])
+      end
+      purse = {alpha = n[1], burst = n[2] * TOKEN, seq = n[3], balance = n[4], pending = n[5]}
+    end
+    line_purses[line] = purse
+  end
+  return line_purses[line]
+end
+
+local function keep_lines()
+  for line, purse in pairs(line_purses) do
+    if purse then
+      write("HSET", expect(LINE_BUDGETS, "hash"), line .. ":seq", digits(purse.seq), line .. ":balance",
+        digits(purse.balance), line .. ":pending", digits(purse.pending))
+    end
+  end
+end
+
+-- The purses that a stop holds a token of: its reason's, and its line's where it had one.
+local function holders(purse, divert, scope)
+  local held = {}
+  if purse[divert] then
+    held[1] = purse[divert]
+    local of_line = scope ~= "" and line_purse(scope)
+    if of_line then
+      held[2] = of_line
+    end
+  end
+  return held
+end
+
 -- ---------------------------------------------------------------------------------------------------------- open stops
 
--- Every divert opens a stop, a member `<divert>:<capture>:<unit>` of OPEN scored with the time it expires. Damage and
--- identity stops hold a token, audits hold none. A stop closes once: whoever finds it in OPEN closes it.
-local CAPTURE_ID_LENGTH = 36
-
-local function stop_of(divert, capture, unit)
-  return divert .. ":" .. capture .. ":" .. unit
+-- Every divert opens a stop, a member `<divert>:<capture>:<unit>` of OPEN scored with the time it expires, with
+-- `:<line>` behind it where the line's own budget paid as well. Damage and identity stops hold tokens, audits hold none.
+-- A stop closes once: whoever finds it in OPEN closes it. No id holds a colon.
+local function stop_of(divert, capture, unit, scope)
+  local stop = divert .. ":" .. capture .. ":" .. unit
+  return (scope or "") == "" and stop or stop .. ":" .. scope
 end
 
 local function parts_of(stop)
-  local divert = string.match(stop, "^(%a+):")
-  local from = #divert + 2
-  return divert, string.sub(stop, from, from + CAPTURE_ID_LENGTH - 1), string.sub(stop, from + CAPTURE_ID_LENGTH + 1)
+  return string.match(stop, "^(%a+):([^:]*):([^:]*):?(.*)$")
 end
 
 local function close(stop, state)
@@ -236,9 +288,9 @@ end
 local EXPIRED = {damage = "expired", identity = "identity_expired", audit = "audit_expired"}
 
 local function expire(stop, purse)
-  local divert = parts_of(stop)
-  if purse[divert] then
-    destroy(purse[divert])
+  local divert, _, _, scope = parts_of(stop)
+  for _, held in ipairs(holders(purse, divert, scope)) do
+    destroy(held)
   end
   bump(EXPIRED[divert])
   close(stop, "expired")
@@ -413,7 +465,7 @@ end
 local function load_whole(key, names) -- of a registered site: a missing integer is damage, not a zero
   local record = load(key, names)
   for i = 1, #names do
-    if not loaded[key][names[i]] then
+    if not loaded[key][names[i]] and not LATER_FIELDS[names[i]] then
       broken(key .. " has lost its " .. names[i])
     end
   end
@@ -437,7 +489,15 @@ local function save_threshold(key, scores, version, state)
   end
 end
 
--- What asks for a sideline, which budget answers, and why. Every stop debits one budget only, damage before identity.
+-- The audit probability: between two configured values, higher the fuller the station's bucket. It depends on nothing
+-- but earlier captures, so a capture's own score cannot move it, and what an audit finds stays an honest sample.
+local function audit_rate(diverts, config)
+  local span = math.max(0, config.audit_max_ppm - config.audit_ppm)
+  local filled = math.floor(diverts / config.burst_diverts) -- millionths of full
+  return config.audit_ppm + math.floor(span * math.floor(filled * filled / 1000000) / 1000000)
+end
+
+-- What asks for a sideline, which budget answers, and why. Every stop debits one reason only, damage before identity.
 local function divert_of(ask, purse, diverts, config)
   local capacity = diverts >= TOKEN
   local divert, reason, withheld = "none", "below_threshold", false
@@ -449,6 +509,9 @@ local function divert_of(ask, purse, diverts, config)
     elseif not ask.major and balance - config.reserve * TOKEN < TOKEN then
       reason, withheld = "reserved", true
       bump("withheld_reserve")
+    elseif ask.of_line and ask.of_line.balance < TOKEN then
+      reason, withheld = "line_no_token", true
+      bump("withheld_line")
     elseif not capacity then
       reason, withheld = "diverts_full", true
       bump("withheld_diverts")
@@ -464,7 +527,7 @@ local function divert_of(ask, purse, diverts, config)
       bump("withheld_identity")
     end
   end
-  if divert == "none" and ask.draw < config.audit_ppm then
+  if divert == "none" and ask.draw < ask.audit_ppm then
     if capacity then
       divert = "audit"
     else
@@ -517,9 +580,12 @@ local function decide()
 
   local purse = purses(budget, config)
   sweep(now_ms, purse, SWEEP)
-  local before = {balance = purse.damage.balance, pending = purse.damage.pending}
+  local before = {
+    balance = purse.damage.balance, pending = purse.damage.pending,
+    identity_balance = purse.identity.balance, identity_pending = purse.identity.pending, diverts = budget.diverts,
+  }
   local action, divert, withheld = "none", "none", false
-  local threshold = nil
+  local threshold, of_line, audit_ppm, scope = nil, nil, config.audit_ppm, ""
   if outcome == "decided" and now_ms > decide_by_ms then
     outcome, reason = "undetermined", "late"
     bump("late")
@@ -530,6 +596,14 @@ local function decide()
     refill(purse.damage)
     refill(purse.identity)
     budget.diverts = budget.diverts + math.min(config.beta_ppm, config.burst_diverts * TOKEN - budget.diverts)
+    audit_ppm = audit_rate(budget.diverts, config)
+    of_line = line_purse(line)
+    if of_line and of_line.burst > 0 then
+      of_line.seq = of_line.seq + 1
+      refill(of_line)
+    else
+      of_line = nil
+    end
 
     local state = load(THRESHOLD, THRESHOLD_FIELDS)
     if not exists[THRESHOLD] then
@@ -538,11 +612,15 @@ local function decide()
     threshold = in_force(state, config, now_ms)
     divert, reason, withheld = divert_of({
       score = score, threshold = threshold, major = ARGV[13] == "1", conflict = ARGV[14] == "1",
-      draw = int(ARGV[15], "audit_draw_ppm"),
+      draw = int(ARGV[15], "audit_draw_ppm"), audit_ppm = audit_ppm, of_line = of_line,
     }, purse, budget.diverts, config)
     action = (divert == "damage" or divert == "identity") and "sideline" or "pass"
     if purse[divert] then
       debit(purse[divert])
+    end
+    if divert == "damage" and of_line then
+      debit(of_line)
+      scope = line
     end
     if divert ~= "none" then
       budget.diverts = budget.diverts - TOKEN
@@ -557,6 +635,7 @@ local function decide()
     bump(outcome)
   end
   keep(budget, purse)
+  keep_lines()
 
   local decide_by = rfc3339(decide_by_ms, string.format("%03d", decide_by_ms % 1000))
   local decided_at = rfc3339(now_ms, string.format("%06d", us % 1000000))
@@ -570,24 +649,40 @@ local function decide()
   if threshold then
     place = place .. ',"threshold":' .. digits(threshold)
   end
+  local of_line_now = ""
+  if of_line then
+    of_line_now = ',"line_seq":' .. digits(of_line.seq) .. ',"line_balance":' .. digits(of_line.balance) ..
+      ',"line_pending":' .. digits(of_line.pending)
+  end
+  local recheck = divert ~= "none" and int(ARGV[19], "recheck_draw_ppm") < config.recheck_ppm
   local times = ',"decide_by":' .. quoted(decide_by) .. ',"decided_at":' .. quoted(decided_at) .. "}"
   local decision = table.concat({
     ARGV[17], ',"outcome":', quoted(outcome), ',"action":', quoted(action), ',"divert":', quoted(divert),
     ',"withheld":', tostring(withheld), ',"reason":', cjson.encode(reason), place,
     ',"balance_before":', digits(before.balance), ',"balance_after":', digits(budget.balance),
     ',"pending_before":', digits(before.pending), ',"pending_after":', digits(budget.pending),
-    ',"audit_ppm":', digits(config.audit_ppm), ',"config_version":', digits(config.version), times,
+    ',"identity_balance":', digits(before.identity_balance), ',"identity_pending":', digits(before.identity_pending),
+    ',"diverts_balance":', digits(before.diverts),
+    of_line_now, ',"audit_ppm":', digits(audit_ppm), ',"config_version":', digits(config.version), times,
   })
   local sidelined = ""
   if divert ~= "none" then
-    sidelined = table.concat({ARGV[18], ',"divert":', quoted(divert), place, times})
+    sidelined = table.concat({
+      ARGV[18], ',"divert":', quoted(divert), ',"recheck":', tostring(recheck), place, times,
+    })
   end
 
   local record = {"digest", digest, "decision", decision}
   if divert ~= "none" then
-    local stop = stop_of(divert, capture, unit)
+    local stop = stop_of(divert, capture, unit, scope)
     for _, value in ipairs({"sidelined", sidelined, "divert", divert, "unit", unit, "token", "open"}) do
       record[#record + 1] = value
+    end
+    if scope ~= "" then
+      record[#record + 1], record[#record + 2] = "scope", scope
+    end
+    if recheck then
+      record[#record + 1], record[#record + 2] = "recheck", "1"
     end
     write("ZADD", expect(OPEN, "zset"), digits(now_ms + config.verdict_timeout_ms), stop)
     write("SADD", expect(UNIT, "set"), stop)
@@ -600,11 +695,69 @@ local function decide()
   return {"created", digest, decision, sidelined}
 end
 
+-- What each associate's verdicts said, halved once there are MANY: the recent past, in bounded numbers.
+local ASSOCIATE_FIELDS = {"judged", "confirmed", "audits", "audits_damaged", "rechecked", "agreed"}
+local ASSOCIATES_MAX = 10000 * #ASSOCIATE_FIELDS
+local MANY = 1000
+local tallies = {} -- associate -> what this call adds
+
+local function tally(associate, ...)
+  tallies[associate] = tallies[associate] or {}
+  for _, name in ipairs({...}) do
+    tallies[associate][name] = (tallies[associate][name] or 0) + 1
+  end
+end
+
+local function keep_tallies()
+  for associate, added in pairs(tallies) do
+    local names = {}
+    for i = 1, #ASSOCIATE_FIELDS do
+      names[i] = associate .. ":" .. ASSOCIATE_FIELDS[i]
+    end
+    local values = redis.call("HMGET", expect(ASSOCIATES, "hash"), unpack(names))
+    if values[1] or redis.call("HLEN", ASSOCIATES) < ASSOCIATES_MAX then
+      local sums = {}
+      for i = 1, #names do
+        sums[i] = (values[i] and int(values[i], names[i]) or 0) + (added[ASSOCIATE_FIELDS[i]] or 0)
+      end
+      local halve = math.max(unpack(sums)) >= MANY
+      local flat = {}
+      for i = 1, #names do
+        flat[#flat + 1] = names[i]
+        flat[#flat + 1] = digits(halve and math.floor(sums[i] / 2) or sums[i])
+      end
+      write("HSET", ASSOCIATES, unpack(flat))
+    else
+      bump("associates_uncounted")
+    end
+  end
+end
+
+-- A second look, by somebody else, at a unit that was drawn for one: it says how far the first one can be relied on.
+local function look_again(outcome_key, associate, found)
+  local known = redis.call("HMGET", outcome_key, "recheck", "judged_by", "verdict", "rechecked_by")
+  if known[1] and known[2] and known[2] ~= associate and not known[4] then
+    if known[3] == found then
+      tally(known[2], "rechecked", "agreed")
+    else
+      tally(known[2], "rechecked")
+    end
+    write("HSET", outcome_key, "rechecked_by", associate)
+  end
+end
+
+local function judged_by(capture, associate, found)
+  local outcome = expect(PREFIX .. "outcome:" .. capture, "hash")
+  if exists[outcome] then
+    write("HSET", outcome, "judged_by", associate, "verdict", found)
+  end
+end
+
 -- A verdict by one capture or by a unit. The first in-time verdict of a stop closes it; what a disposition did is kept
 -- under its id, so that its redelivery gets the same answer and moves nothing.
 local function settle()
   local VERDICT, SUBJECT, LAST = KEYS[9], KEYS[10], KEYS[11]
-  local fingerprint, found, by_unit, subject = ARGV[4], ARGV[5], ARGV[6] == "unit", ARGV[7]
+  local fingerprint, found, by_unit, subject, associate = ARGV[4], ARGV[5], ARGV[6] == "unit", ARGV[7], ARGV[8]
 
   local refusal = site_refuses()
   if refusal then
@@ -633,13 +786,13 @@ local function settle()
       captures, state = {last}, "revised" -- unless a stop of the unit is open
     end
   else
-    local outcome = redis.call("HMGET", expect(SUBJECT, "hash"), "divert", "unit")
+    local outcome = redis.call("HMGET", expect(SUBJECT, "hash"), "divert", "unit", "scope")
     if not exists[SUBJECT] then
       return {"refused", "unknown_capture"}
     end
     captures = {subject}
     if outcome[1] then
-      stops, state = {stop_of(outcome[1], subject, outcome[2])}, "revised"
+      stops, state = {stop_of(outcome[1], subject, outcome[2], outcome[3] or "")}, "revised"
     end
   end
 
@@ -649,26 +802,38 @@ local function settle()
     local stop = stops[i]
     local expires_ms = redis.call("ZSCORE", expect(OPEN, "zset"), stop)
     if expires_ms and not swept[stop] then
-      local divert, capture = parts_of(stop)
+      local divert, capture, _, scope = parts_of(stop)
       if int(expires_ms, OPEN) <= now_ms then
         expire(stop, purse)
       elseif divert == "audit" then
         judged[#judged + 1] = capture
+        judged_by(capture, associate, found)
+        tally(associate, "audits", found == "damaged" and "audits_damaged" or nil)
         bump(found == "damaged" and "audit_damaged" or "audit_cleared")
         close(stop, "judged")
       else
         judged[#judged + 1] = capture
+        judged_by(capture, associate, found)
+        tally(associate, "judged", good and "confirmed" or nil)
+        for _, held in ipairs(holders(purse, divert, scope)) do
+          if good then
+            give_back(held)
+          else
+            destroy(held)
+          end
+        end
         if good then
-          give_back(purse[divert])
           returned = returned + 1
         else
-          destroy(purse[divert])
           spent = spent + 1
         end
         bump((divert == "identity" and "identity_" or "") .. (good and "confirmed" or "cleared"))
         close(stop, good and "returned" or "spent")
       end
     end
+  end
+  if #judged == 0 and state == "revised" and not by_unit then
+    look_again(SUBJECT, associate, found)
   end
   if #judged > 0 then
     table.sort(judged)
@@ -677,6 +842,8 @@ local function settle()
   bump(state == "label" and "labels" or state)
 
   keep(budget, purse)
+  keep_lines()
+  keep_tallies()
   local result = table.concat({fingerprint, state, digits(returned), digits(spent), unpack(captures)}, " ")
   write("SET", VERDICT, result, "PX", digits(config.horizon_ms))
   save(BUDGET, budget, BUDGET_FIELDS)
@@ -693,6 +860,7 @@ local function sweep_once()
   local purse = purses(budget, config)
   local _, closed = sweep(math.floor(now_us() / 1000), purse, int(ARGV[4], "limit"))
   keep(budget, purse)
+  keep_lines()
   save(BUDGET, budget, BUDGET_FIELDS)
   commit()
   return {"swept", digits(closed)}
@@ -700,11 +868,18 @@ end
 
 -- ------------------------------------------------------------------------------------------------------- configuration
 
--- ARGV from `from` on: the configuration as JSON, then name and value of each of its integers.
+-- ARGV from `from` on: who changes it and why as JSON, the configuration as JSON, then name and value of each of its
+-- integers; those of a line are named `<line>:<field>`.
 local function read_config(from)
-  local config = {json = ARGV[from]}
-  for i = from + 1, #ARGV, 2 do
-    config[ARGV[i]] = int(ARGV[i + 1], ARGV[i])
+  local config = {about = ARGV[from], json = ARGV[from + 1], lines = {}}
+  for i = from + 2, #ARGV, 2 do
+    local line, name = string.match(ARGV[i], "^(.*):(.*)$")
+    if line then
+      config.lines[line] = config.lines[line] or {}
+      config.lines[line][name] = int(ARGV[i + 1], ARGV[i])
+    else
+      config[ARGV[i]] = int(ARGV[i + 1], ARGV[i])
+    end
   end
   return config
 end
@@ -713,6 +888,36 @@ local function save_config(config)
   save(CONFIG, config, CONFIG_FIELDS)
   write("HSET", CONFIG, "json", config.json)
   write("HSET", expect(PREFIX .. "configs", "hash"), digits(config.version), config.json)
+  write("HSET", expect(PREFIX .. "changes", "hash"), digits(config.version),
+    string.sub(config.about, 1, -2) .. ',"at_ms":' .. digits(math.floor(now_us() / 1000)) .. "}")
+end
+
+-- Put the budgets of lines in force. One that is new, or comes back, begins with what its burst has room for; a lowered
+-- burst destroys balance at once, a raised one grants nothing. After a restoration all begin with nothing.
+local function configure_lines(config, grant)
+  local known = {}
+  local names = redis.call("HKEYS", expect(LINE_BUDGETS, "hash"))
+  for i = 1, #names do
+    known[string.match(names[i], "^(.*):")] = true
+  end
+  for line in pairs(config.lines) do
+    known[line] = true
+  end
+  for line in pairs(known) do
+    local wanted = config.lines[line] or {alpha_ppm = 0, burst_tokens = 0}
+    local purse = line_purse(line) or {seq = 0, balance = 0, pending = 0, burst = 0}
+    local space = math.max(0, wanted.burst_tokens * TOKEN - purse.pending)
+    if not grant then
+      purse.balance = 0
+    elseif purse.burst == 0 then
+      purse.balance = space
+    else
+      purse.balance = math.min(purse.balance, space)
+    end
+    write("HSET", LINE_BUDGETS, line .. ":alpha_ppm", digits(wanted.alpha_ppm), line .. ":burst_tokens",
+      digits(wanted.burst_tokens), line .. ":seq", digits(purse.seq), line .. ":balance", digits(purse.balance),
+      line .. ":pending", digits(purse.pending))
+  end
 end
 
 local function cut(budget, purse)
@@ -744,6 +949,7 @@ local function register()
   expect(CONFIG, "hash")
   write("SET", STORE, STORE_ID)
   save_config(config)
+  configure_lines(config, true)
   save(BUDGET, {
     seq = 0, balance = config.burst_tokens * TOKEN, pending = 0, restoring = 0,
     identity_balance = config.burst_identity * TOKEN, identity_pending = 0, diverts = config.burst_diverts * TOKEN,
@@ -778,6 +984,7 @@ local function configure()
   keep(budget, purse)
   budget.diverts = math.min(budget.diverts, config.burst_diverts * TOKEN)
   save_config(config)
+  configure_lines(config, true)
   save(BUDGET, budget, BUDGET_FIELDS)
   commit()
   return {"version", digits(config.version)}
@@ -830,6 +1037,7 @@ local function restore_begin()
   budget.balance, budget.identity_balance, budget.diverts, budget.restoring = 0, 0, 0, 1
   write("SET", STORE, STORE_ID)
   save_config(config)
+  configure_lines(config, false)
   save(BUDGET, budget, BUDGET_FIELDS)
   commit()
   return {"begun"}
@@ -840,6 +1048,7 @@ local function restore_outcome()
   local OUTCOME, UNIT, LAST = KEYS[9], KEYS[10], KEYS[11]
   local capture, unit, divert, token = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
   local decided_ms, digest, decision, sidelined = int(ARGV[8], "decided_ms"), ARGV[9], ARGV[10], ARGV[11]
+  local scope = ARGV[12] -- the line whose own budget paid as well, or nothing
   local budget, config = load_budget(), load_config()
   if budget.restoring == 0 then
     return {"fatal", "not_restoring"}
@@ -856,7 +1065,7 @@ local function restore_outcome()
       return {"fatal", "conflict"}
     end
     if stored[2] == "open" and token ~= "open" then
-      close(stop_of(divert, capture, unit), token)
+      close(stop_of(divert, capture, unit, scope), token)
     end
     commit()
     return {"known"}
@@ -871,8 +1080,11 @@ local function restore_outcome()
     for _, value in ipairs({"sidelined", sidelined, "divert", divert, "unit", unit, "token", token}) do
       record[#record + 1] = value
     end
+    if scope ~= "" then
+      record[#record + 1], record[#record + 2] = "scope", scope
+    end
     if token == "open" then
-      local stop = stop_of(divert, capture, unit)
+      local stop = stop_of(divert, capture, unit, scope)
       write("ZADD", expect(OPEN, "zset"), digits(expires_ms), stop)
       write("SADD", expect(UNIT, "set"), stop)
     end
@@ -905,16 +1117,28 @@ local function restore_end()
   if budget.restoring == 0 then
     return {"fatal", "not_restoring"}
   end
-  local tokens = {damage = 0, identity = 0, audit = 0}
+  local tokens, of_lines = {damage = 0, identity = 0, audit = 0}, {}
   local stops = redis.call("ZRANGE", expect(OPEN, "zset"), 0, -1)
   for i = 1, #stops do
-    local divert = parts_of(stops[i])
+    local divert, _, _, scope = parts_of(stops[i])
     tokens[divert] = tokens[divert] + TOKEN
+    of_lines[scope] = (of_lines[scope] or 0) + TOKEN
   end
+  for i = 6, #ARGV, 2 do -- every line that has or had a budget, with the highest of its numbers seen anywhere
+    local purse = line_purse(ARGV[i])
+    if not purse then
+      purse = {alpha = 0, burst = 0, seq = 0, balance = 0, pending = 0}
+      line_purses[ARGV[i]] = purse
+      write("HSET", expect(LINE_BUDGETS, "hash"), ARGV[i] .. ":alpha_ppm", "0", ARGV[i] .. ":burst_tokens", "0")
+    end
+    purse.seq = math.max(purse.seq, int(ARGV[i + 1], "line_seq"))
+    purse.pending = of_lines[ARGV[i]] or 0
+  end
+  keep_lines()
   budget.pending, budget.identity_pending = tokens.damage, tokens.identity
   budget.seq = math.max(budget.seq, int(ARGV[4], "seq"))
   budget.restoring = 0
-  config.json = redis.call("HGET", CONFIG, "json")
+  config.json, config.about = redis.call("HGET", CONFIG, "json"), '{"by":"sideline restore","why":"restored"}'
   config.version = math.max(config.version, int(ARGV[5], "config_version")) + 1
   save_config(config)
   save(BUDGET, budget, BUDGET_FIELDS)

@@ -6,11 +6,13 @@ benchmarks of the threshold run this one alone.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median_high
 from typing import Final, Literal
 
-from budget.config import HOUR_MS, BudgetConfig
+from budget.config import HOUR_MS, BudgetConfig, LineBudget
 from budget.records import Request, Settlement
 from budget.warm import BIN_OF_LOCATION, BINS, BINS_PER_SCALE, SCALE_MIN, WEIGHT, WarmStart
 from schemas.codec import uuid7_ms
@@ -18,6 +20,7 @@ from schemas.faults import Poison, Reason
 from schemas.words import MICRO, Outcome, Verdict
 
 SWEEP: Final = 16
+MANY: Final = 1_000
 MEMORY: Final = 3_000
 SETTLING: Final = 64
 SPREAD_PPM: Final = 1_182_931
@@ -135,11 +138,12 @@ class Stop:
     unit_id: str
     divert: str
     expires_ms: int
+    line: str = ""  # whose own budget paid as well
 
     @property
     def member(self) -> str:
         """Its name in the store, which orders stops that expire in the same millisecond."""
-        return f"{self.divert}:{self.capture_id}:{self.unit_id}"
+        return f"{self.divert}:{self.capture_id}:{self.unit_id}" + (f":{self.line}" if self.line else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,23 @@ class Expected:
     balance_after: int
     pending_before: int
     pending_after: int
+    identity_balance: int  # these three before, like the first of the pairs above
+    identity_pending: int
+    diverts_balance: int
     config_version: int
+    audit_ppm: int
+    line_seq: int | None = None
+    line_balance: int | None = None
+    line_pending: int | None = None
+    recheck: bool = False  # of the sidelined event
+
+
+@dataclass(slots=True)
+class OwnLine:
+    """A line with a budget of its own."""
+
+    purse: Purse
+    seq: int = 0
 
 
 class Model:
@@ -172,6 +192,12 @@ class Model:
         self.identity = Purse(config.burst_identity * MICRO)
         self.diverts = config.burst_diverts * MICRO
         self.thresholds: dict[str, Threshold] = {}
+        self.own: dict[str, OwnLine] = {}  # lines that have or had a budget of their own
+        self.first: dict[str, tuple[str, Verdict]] = {}  # capture -> who judged its stop first, and how
+        self.to_recheck: set[str] = set()
+        self.twice: set[str] = set()  # captures whose second look was counted
+        self.told: dict[str, Counter[str]] = {}  # associate -> what the verdicts said
+        self._configure_lines({}, config.lines)
         self.outcomes: dict[str, tuple[str, Expected]] = {}  # capture -> digest and decision
         self.stops: dict[str, Stop] = {}  # the open ones, by capture
         self.tokens: dict[str, TokenState] = {}  # of every diverted capture
@@ -184,6 +210,7 @@ class Model:
             if config.horizon_ms > self.config.horizon_ms:
                 gone_ms = now_ms - self.config.horizon_ms + HOUR_MS
                 self.admitted_after_ms = max(self.admitted_after_ms, gone_ms)
+            self._configure_lines(self.config.lines, config.lines)
             self.config, self.config_version = config, self.config_version + 1
             for purse, burst in ((self.damage, config.burst_tokens), (self.identity, config.burst_identity)):
                 purse.balance = min(purse.balance, max(0, burst * MICRO - purse.pending))
@@ -204,8 +231,9 @@ class Model:
         self._admit(request, now_ms)
         self.sweep(now_ms)
         before = self.damage.balance, self.damage.pending
+        others = self.identity.balance, self.identity.pending, self.diverts
         outcome, reason, action, divert, withheld = request.ask, request.reason, "none", "none", False
-        threshold = None
+        threshold, audit_ppm, line = None, self.config.audit_ppm, None
         if request.ask is Outcome.DECIDED and now_ms > request.decide_by_ms:
             outcome, reason = Outcome.UNDETERMINED, "late"
         if outcome is Outcome.DECIDED and request.score is not None:
@@ -213,9 +241,14 @@ class Model:
             self.damage.add(self.config.alpha_ppm, burst_tokens=self.config.burst_tokens)
             self.identity.add(self.config.alpha_identity_ppm, burst_tokens=self.config.burst_identity)
             self.diverts = min(self.diverts + self.config.beta_ppm, self.config.burst_diverts * MICRO)
+            audit_ppm = self._audit_ppm()
+            if own := self.config.lines.get(request.line):
+                line = self.own[request.line]
+                line.seq += 1
+                line.purse.add(own.alpha_ppm, burst_tokens=own.burst_tokens)
             state = self.thresholds.setdefault(request.fusion_version, Threshold(self.config.start_threshold))
             threshold = self._in_force(state, now_ms)
-            divert, reason, withheld = self._divert(request, request.score, threshold)
+            divert, reason, withheld = self._divert(request, request.score, threshold, audit_ppm)
             action = "sideline" if divert in {"damage", "identity"} else "pass"
             self._open(request, divert, now_ms)
             state.learn(request.score, balance=self.damage.balance, config=self.config)
@@ -231,13 +264,26 @@ class Model:
             self.damage.balance,
             before[1],
             self.damage.pending,
+            *others,
             self.config_version,
+            audit_ppm,
+            line.seq if line else None,
+            line.purse.balance if line else None,
+            line.purse.pending if line else None,
+            divert != "none" and request.recheck_draw_ppm < self.config.recheck_ppm,
         )
         self.outcomes[request.capture_id] = request.digest, decision
         return decision, True
 
     def settle(
-        self, verdict_id: str, verdict: Verdict, *, capture_id: str | None, unit_id: str | None, now_ms: int
+        self,
+        verdict_id: str,
+        verdict: Verdict,
+        *,
+        capture_id: str | None,
+        unit_id: str | None,
+        now_ms: int,
+        associate_id: str = "",
     ) -> Settlement:
         """Let a verdict speak about one capture, or about a unit when `capture_id` is None.
 
@@ -259,18 +305,24 @@ class Model:
                 self._close(stop, "expired")
                 continue
             judged.append(stop.capture_id)
+            self.first[stop.capture_id] = associate_id, verdict
             if stop.divert == "audit":
                 self._close(stop, "judged")
+                self._tell(associate_id, "audits", "audits_damaged" if verdict is Verdict.DAMAGED else "")
             elif verdict in GOOD:
                 self._close(stop, "returned")
+                self._tell(associate_id, "judged", "confirmed")
                 returned += 1
             else:
                 self._close(stop, "spent")
+                self._tell(associate_id, "judged")
                 spent += 1
         settlement = Settlement("settled" if returned + spent else "label", returned, spent, tuple(sorted(judged)))
         if not judged:
             known = capture_id if capture_id is not None else self.newest.get(unit_id or "")
             late = known in self.tokens
+            if late and capture_id is not None:
+                self._look_again(capture_id, associate_id, verdict)
             settlement = Settlement("revised" if late else "label", 0, 0, (known,) if known else ())
         self.verdicts[verdict_id] = settlement
         return settlement
@@ -281,6 +333,30 @@ class Model:
         for _, _, stop in due[:limit]:
             self._close(stop, "expired")
         return len(due[:limit])
+
+    def _configure_lines(self, old: Mapping[str, LineBudget], new: Mapping[str, LineBudget]) -> None:
+        """Begin a line's budget with what its burst has room for; lowering destroys, raising grants nothing."""
+        for name in {*self.own, *new}:
+            line = self.own.setdefault(name, OwnLine(Purse(0)))
+            burst = new[name].burst_tokens if name in new else 0
+            space = max(0, burst * MICRO - line.purse.pending)
+            line.purse.balance = min(line.purse.balance, space) if name in old else space
+
+    def _tell(self, associate_id: str, *names: str) -> None:
+        """Count what an associate's verdict said."""
+        told = self.told.setdefault(associate_id, Counter())
+        told.update(name for name in names if name)
+        if max(told.values()) >= MANY:
+            for name in told:
+                told[name] //= 2
+
+    def _look_again(self, capture_id: str, associate_id: str, verdict: Verdict) -> None:
+        """Compare a second person's verdict with the first one's, where that was asked for."""
+        known = self.first.get(capture_id)
+        if known is None or capture_id not in self.to_recheck or capture_id in self.twice or known[0] == associate_id:
+            return
+        self.twice.add(capture_id)
+        self._tell(known[0], "rechecked", "agreed" if known[1] is verdict else "")
 
     def _admit(self, request: Request, now_ms: int) -> None:
         if request.line not in self.lines:
@@ -296,14 +372,23 @@ class Model:
         value = by_hand if by_hand is not None and now_ms < self.config.override_until_ms else state.value
         return min(max(value, self.config.floor), self.config.ceiling)
 
-    def _divert(self, request: Request, score: int, threshold: int) -> tuple[str, str, bool]:
+    def _audit_ppm(self) -> int:
+        """Return the audit probability: the fuller the station's bucket, the nearer to its highest."""
+        span = max(0, self.config.audit_max_ppm - self.config.audit_ppm)
+        filled_ppm = self.diverts // self.config.burst_diverts
+        return self.config.audit_ppm + span * (filled_ppm**2 // MICRO) // MICRO
+
+    def _divert(self, request: Request, score: int, threshold: int, audit_ppm: int) -> tuple[str, str, bool]:
         capacity = self.diverts >= MICRO
+        own = self.own[request.line].purse.balance if request.line in self.config.lines else MICRO
         refusal = ""
         if score >= threshold:
             if self.damage.balance < MICRO:
                 refusal = "no_token"
             elif self.damage.balance < (self.config.reserve + 1) * MICRO and not request.major:
                 refusal = "reserved"
+            elif own < MICRO:
+                refusal = "line_no_token"
             elif not capacity:
                 refusal = "diverts_full"
             else:
@@ -314,13 +399,20 @@ class Model:
             refusal_reason = refusal or "identity_no_token"
         else:
             refusal_reason = refusal or "below_threshold"
-        audit = capacity and request.audit_draw_ppm < self.config.audit_ppm
+        audit = capacity and request.audit_draw_ppm < audit_ppm
         return "audit" if audit else "none", refusal_reason, refusal != ""
 
     def _open(self, request: Request, divert: str, now_ms: int) -> None:
         if divert == "none":
             return
-        stop = Stop(request.capture_id, request.unit_id, divert, now_ms + self.config.verdict_timeout_ms)
+        line = request.line if divert == "damage" and request.line in self.config.lines else ""
+        expires_ms = now_ms + self.config.verdict_timeout_ms
+        stop = Stop(request.capture_id, request.unit_id, divert, expires_ms, line)
+        if request.recheck_draw_ppm < self.config.recheck_ppm:
+            self.to_recheck.add(stop.capture_id)
+        if line:
+            self.own[line].purse.balance -= MICRO
+            self.own[line].purse.holders.add(stop.capture_id)
         self.stops[stop.capture_id] = stop
         self.tokens[stop.capture_id] = "open"
         self.newest[stop.unit_id] = stop.capture_id
@@ -333,6 +425,12 @@ class Model:
     def _close(self, stop: Stop, state: TokenState) -> None:
         del self.stops[stop.capture_id]
         self.tokens[stop.capture_id] = state
+        if stop.line:
+            purse = self.own[stop.line].purse
+            purse.holders.remove(stop.capture_id)
+            if state == "returned":
+                budget = self.config.lines.get(stop.line)
+                purse.add(MICRO, burst_tokens=budget.burst_tokens if budget else 0)
         for purse, burst in ((self.damage, self.config.burst_tokens), (self.identity, self.config.burst_identity)):
             if stop.capture_id in purse.holders:
                 purse.holders.remove(stop.capture_id)

@@ -27,7 +27,7 @@ class Request:
     Times are Unix milliseconds, `score` is in micro-log-odds. The two heads are JSON texts without their closing brace
     and without the fields that the store's script writes (`budget.heads` renders them). `digest` is the SHA-256 of the
     capture's raw bytes; the same capture id with another digest is refused. `audit_draw_ppm` is the caller's keyed hash
-    of the capture id, uniform in 0..999999 and independent of the score.
+    of the capture id, uniform in 0..999999 and independent of the score; `recheck_draw_ppm` another one.
 
     Raises:
         Poison: `unreadable` for an id that no one may use.
@@ -47,6 +47,7 @@ class Request:
     major: bool = False
     identity_conflict: bool = False
     audit_draw_ppm: int = MICRO - 1
+    recheck_draw_ppm: int = MICRO - 1
     fusion_version: str = ""
     decision_head: bytes = b""
     sidelined_head: bytes = b""
@@ -70,7 +71,8 @@ class Request:
         yield f"the outcome {self.ask} needs a reason", not decided and not self.reason
         yield f"a reason has at most {MAX_REASON} characters", len(self.reason) > MAX_REASON
         yield f"a score is within ±{SCORE_LIMIT} micro-log-odds", abs(self.score or 0) > SCORE_LIMIT
-        yield f"audit_draw_ppm is within 0..{MICRO - 1}", not 0 <= self.audit_draw_ppm < MICRO
+        for name, draw in (("audit_draw_ppm", self.audit_draw_ppm), ("recheck_draw_ppm", self.recheck_draw_ppm)):
+            yield f"{name} is within 0..{MICRO - 1}", not 0 <= draw < MICRO
         yield "times are Unix milliseconds up to the year 9999", not 0 <= self.decide_by_ms <= LAST_MS
         yield "digest is a SHA-256 in lower-case hex", not _SHA256.match(self.digest)
         for head in (self.decision_head, self.sidelined_head) if decided else (self.decision_head,):
@@ -117,6 +119,40 @@ class ThresholdState:
 
 
 @dataclass(frozen=True, slots=True)
+class LineState:
+    """Where the budget of one line stands. Tokens are millionths; a burst of 0: it has none any more."""
+
+    alpha_ppm: int
+    burst_tokens: int
+    seq: int
+    balance: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssociateState:
+    """What the verdicts of one associate said lately; the script halves all of it whenever one reaches a thousand."""
+
+    judged: int = 0  # stops for damage or identity, of which this was the first verdict
+    confirmed: int = 0
+    audits: int = 0
+    audits_damaged: int = 0
+    rechecked: int = 0  # verdicts of this associate that somebody else looked at again, neither knowing of it
+    agreed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChange:
+    """Who put a version of the configuration in force, when, and why."""
+
+    version: int
+    at_ms: int
+    by: str
+    why: str
+    config: BudgetConfig
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetState:
     """One consistent picture of a site's budget. Tokens are millionths, the counts below run since registration."""
 
@@ -131,6 +167,7 @@ class BudgetState:
     diverts_balance: int
     thresholds: dict[str, ThresholdState] = field(default_factory=dict)
     open_stops: int = 0  # diverts of every kind that wait for their first verdict
+    lines: dict[str, LineState] = field(default_factory=dict)  # lines with a budget of their own
 
     undetermined: int = 0
     late: int = 0  # of the undetermined
@@ -141,6 +178,7 @@ class BudgetState:
     withheld: int = 0  # the score asked for a sideline, some budget had no token
     withheld_balance: int = 0
     withheld_reserve: int = 0
+    withheld_line: int = 0  # the line's own budget had no token
     withheld_diverts: int = 0
     withheld_identity: int = 0  # an identity conflict that met no token
     withheld_audit: int = 0  # an audit that the diverts' own budget had no token for
@@ -158,6 +196,7 @@ class BudgetState:
     revised: int = 0
     labels: int = 0
     destroyed: int = 0  # millionths of tokens that a lowered burst took away
+    associates_uncounted: int = 0  # verdicts of more associates than are kept
 
     @property
     def decided(self) -> int:

@@ -95,6 +95,7 @@ class Plan:
         self.config = config
         self.seq = 0
         self.config_version = 0
+        self.line_seqs: dict[str, int] = {}  # of lines with a budget of their own
         self.unreadable = 0
         self.scores: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=_SCORES))
         self._sidelined = {event.capture_id: raw for event, raw in self._read(Sidelined, sidelined)}
@@ -109,6 +110,8 @@ class Plan:
         for decision, raw in self._read(Decision, decisions):
             self.seq = max(self.seq, decision.seq or 0)
             self.config_version = max(self.config_version, decision.config_version or 0)
+            if decision.line_seq is not None:
+                self.line_seqs[decision.line] = max(self.line_seqs.get(decision.line, 0), decision.line_seq)
             if decision.versions is not None and decision.score is not None and decision.seq is not None:
                 self.scores[decision.versions.fusion].append(decision.score)
             diverted = decision.divert is not Divert.NONE
@@ -178,8 +181,9 @@ def sidelined_again(decision: Decision) -> bytes:
         product_id=decision.identity.product_id if decision.identity else None,
         views=decision.views,
         severity=decision.evidence.severity if decision.evidence else Severity.UNKNOWN,
+        claims=decision.identity.claims if decision.identity and decision.identity.conflict else [],
     )
-    tail = {name: getattr(decision, name) for name in SIDELINED_TAIL}
+    tail = {name: getattr(decision, name, False) for name in SIDELINED_TAIL}  # whether to look twice is forgotten
     return b",".join((render_head(head), msgspec.json.encode(tail)[1:]))
 
 
@@ -191,7 +195,8 @@ async def restore_site(
     if script.store_id:
         await script.link.command("SET", STORE, script.store_id, "NX")  # an empty store becomes the pinned one again
     await script.verify()
-    await script.ask(keys, "restore_begin", (str(len(lines)), *lines, *config_arguments(plan.config)))
+    config = config_arguments(plan.config, by="sideline restore", why="restored from the topics")
+    await script.ask(keys, "restore_begin", (str(len(lines)), *lines, *config))
     counts: dict[bytes, int] = defaultdict(int)
     outcomes = plan.outcomes(decisions)
     while batch := list(islice(outcomes, _BATCH)):
@@ -207,7 +212,8 @@ async def restore_site(
                 for disposition_id, answer in spoken
             ]
         )
-    ended = await script.ask(keys, "restore_end", (plan.seq, plan.config_version))
+    of_lines = [each for pair in plan.line_seqs.items() for each in pair]
+    ended = await script.ask(keys, "restore_end", (plan.seq, plan.config_version, *of_lines))
     for fusion_version, scores in plan.scores.items():
         if len(scores) >= MIN_NEGATIVES:
             start = warm_start(scores, prior_captures=len(scores))
@@ -244,6 +250,7 @@ def _arguments(one: RestoredOutcome) -> tuple[Argument, ...]:
         "",  # the digest is not on the topic: any bytes under this id get this outcome
         one.raw,
         one.sidelined,
+        decision.line if decision.line_seq is not None and decision.divert is Divert.DAMAGE else "",
     )
 
 

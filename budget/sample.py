@@ -19,7 +19,7 @@ from budget.records import Record, Request, Settlement
 from budget.store import DecisionStore
 from schemas.codec import new_uuid7
 from schemas.messages import DecisionHead, Disposition, Evidence, Identity, SidelinedHead, Versions
-from schemas.words import DamageKind, IdentityMethod, Outcome, Pattern, Severity, Verdict
+from schemas.words import MICRO, DamageKind, IdentityMethod, Outcome, Pattern, Severity, Verdict
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Line:
         where: dict[str, Any] = {
             "capture_id": capture_id,
             "site": self.site,
-            "line": self.line,
+            "line": changes.get("line", self.line),
             "station": "st-04",
             "unit_id": unit_id,
         }
@@ -71,6 +71,7 @@ class Line:
                 embedding="gallery_embedding:1",
                 fusion=self.fusion_version,
             ),
+            audit_draw_ppm=MICRO - 1,
         )
         side = SidelinedHead(**where, product_id="00012345678905", views=views, kinds=[DamageKind.DEFORMATION])
         request = Request(
@@ -90,13 +91,19 @@ class Line:
         return replace(request, **changes)
 
     def disposition(
-        self, verdict: Verdict, *, capture_id: str | None = None, unit_id: str | None = None, disposition_id: str = ""
+        self,
+        verdict: Verdict,
+        *,
+        capture_id: str | None = None,
+        unit_id: str | None = None,
+        disposition_id: str = "",
+        associate_id: str = "associate-12",
     ) -> Disposition:
         """Return a person's verdict on a capture or a unit."""
         return Disposition(
             disposition_id=disposition_id or f"disp-{self.rng.getrandbits(64):016x}",
             site=self.site,
-            associate_id="associate-12",
+            associate_id=associate_id,
             judged_at=datetime.now(UTC),
             verdict=verdict,
             capture_id=capture_id,
@@ -124,7 +131,7 @@ class Trial:
         store_id = await first.initialise()
         await first.close()
         store = DecisionStore(url, store_id=store_id, timeout_s=10.0, script=script)
-        await store.register(name, ["line-1"], config)
+        await store.register(name, ["line-1", "line-2"], config)
         return cls(store, aioredis.Redis.from_url(url), Line(name), SiteKeys(name), url, store_id, config)
 
     async def close(self) -> None:
@@ -155,9 +162,9 @@ class Trial:
         """Decide a new capture."""
         return await self.store.decide(self.line.request(now_ms=self.now_ms(), score=score, **changes))
 
-    async def judge(self, verdict: Verdict, capture_id: str) -> Settlement:
+    async def judge(self, verdict: Verdict, capture_id: str, *, associate_id: str = "associate-12") -> Settlement:
         """Give a verdict on a capture."""
-        return await self.store.settle(self.line.disposition(verdict, capture_id=capture_id))
+        return await self.store.settle(self.line.disposition(verdict, capture_id=capture_id, associate_id=associate_id))
 
     def another_worker(self) -> DecisionStore:
         """Return a second client of the same store."""

@@ -108,10 +108,15 @@ class Script:
         raise Poison(reason, _REFUSALS[reason].format(site=site, about=about, line=line))
 
 
-def config_arguments(config: BudgetConfig) -> list[str]:
-    """Return the configuration as JSON, then name and value of each integer the script computes with."""
-    arguments = [msgspec.json.encode(config).decode()]
+def config_arguments(config: BudgetConfig, *, by: str, why: str) -> list[str]:
+    """Return who changes it and why, the configuration, then name and value of each integer the script computes with.
+
+    The first two are JSON. The integers of a line are named `<line>:<field>`.
+    """
+    arguments = [msgspec.json.encode({"by": by, "why": why}).decode(), msgspec.json.encode(config).decode()]
     for name, value in msgspec.structs.asdict(config).items():
-        if name not in {"captures_per_s", "verdict_delay_ms"}:  # they only serve `check`
+        if name not in {"captures_per_s", "verdict_delay_ms", "lines"}:  # the first two only serve `check`
             arguments += [name, str(value or 0)]
+    for line, budget in config.lines.items():
+        arguments += [f"{line}:alpha_ppm", str(budget.alpha_ppm), f"{line}:burst_tokens", str(budget.burst_tokens)]
     return arguments

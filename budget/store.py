@@ -13,7 +13,16 @@ import msgspec
 from budget.config import BudgetConfig
 from budget.keys import SITES, STORE, SiteKeys
 from budget.link import Argument, RedisLink
-from budget.records import BudgetState, Record, Request, Settlement, ThresholdState
+from budget.records import (
+    AssociateState,
+    BudgetState,
+    ConfigChange,
+    LineState,
+    Record,
+    Request,
+    Settlement,
+    ThresholdState,
+)
 from budget.restore import Plan, Restored, fingerprint, restore_site
 from budget.script import Script, config_arguments
 from budget.warm import WarmStart
@@ -81,7 +90,7 @@ class DecisionStore:
             "EXISTS", keys.key("budget")
         ):
             raise Fatal(f"the keys of site {site} are gone; a fresh budget would hide that: run `sideline restore`")
-        arguments = (str(len(lines)), *lines, *config_arguments(config.check()))
+        arguments = (str(len(lines)), *lines, *config_arguments(config.check(), by="sideline", why="registered"))
         await self._script.ask(keys, "register", arguments)
         await self._link.command("HSETNX", SITES, site, str(time.time_ns() // 1_000_000))
 
@@ -93,16 +102,50 @@ class DecisionStore:
         lines = await self._link.commands([("SMEMBERS", SiteKeys(name).key("lines")) for name in names])
         return {name: frozenset(line.decode() for line in found) for name, found in zip(names, lines, strict=True)}
 
-    async def configure(self, site: str, config: BudgetConfig) -> int:
+    async def configure(self, site: str, config: BudgetConfig, *, by: str = "", why: str = "") -> int:
         """Put a configuration in force and return its version; the one already in force keeps its version.
 
-        Lowering a burst destroys balance at once, raising it grants nothing.
+        Lowering a burst destroys balance at once, raising it grants nothing. `by` and `why` are kept with the version.
 
         Raises:
-            Fatal: if it cannot hold, naming the number it needs.
+            Fatal: if it cannot hold, naming the number it needs, or names a line that is not registered.
         """
-        answer = await self._script.ask(SiteKeys(site), "configure", config_arguments(config.check()))
+        keys = SiteKeys(site)
+        if config.check().lines:
+            known = {line.decode() for line in await self._link.command("SMEMBERS", keys.key("lines"))}
+            if strange := sorted(config.lines.keys() - known):
+                raise Fatal(f"site {site} has no line {strange[0]}; its lines are {', '.join(sorted(known))}")
+        answer = await self._script.ask(keys, "configure", config_arguments(config, by=by, why=why))
         return int(answer[1])
+
+    async def changes(self, site: str) -> list[ConfigChange]:
+        """Return every version of a site's configuration that its store has seen, oldest first."""
+        keys = SiteKeys(site)
+        configs, changes = await self._link.commands(
+            [("HGETALL", keys.key("configs")), ("HGETALL", keys.key("changes"))]
+        )
+        found = []
+        for version, raw in sorted(configs.items(), key=lambda item: int(item[0])):
+            about = msgspec.json.decode(changes.get(version, b"{}"))
+            found.append(
+                ConfigChange(
+                    int(version),
+                    int(about.get("at_ms", 0)),
+                    str(about.get("by", "")),
+                    str(about.get("why", "")),
+                    msgspec.json.decode(raw, type=BudgetConfig),
+                )
+            )
+        return found
+
+    async def associates(self, site: str) -> dict[str, AssociateState]:
+        """Return what each associate's verdicts said lately."""
+        raw = _integers(await self._link.command("HGETALL", SiteKeys(site).key("associates")))
+        told: dict[str, dict[str, int]] = {}
+        for name, value in raw.items():
+            associate, _, what = name.rpartition(":")
+            told.setdefault(associate, {})[what] = value
+        return {associate: AssociateState(**counts) for associate, counts in sorted(told.items())}
 
     async def warm(self, site: str, fusion_version: str, start: WarmStart) -> bool:
         """Give a fusion version its first histogram; False if it has one already."""
@@ -160,6 +203,7 @@ class DecisionStore:
             request.fusion_version,
             request.decision_head,
             request.sidelined_head,
+            request.recheck_draw_ppm,
         )
         answer = await self._script.ask(keys, "decide", arguments, extra, about=request.capture_id, line=request.line)
         return _record(request.capture_id, answer[1:], created=answer[0] == b"created")
@@ -186,7 +230,7 @@ class DecisionStore:
             keys.key(subject_key + subject),
             keys.key(last_key + subject),
         )
-        arguments = (fingerprint(disposition), disposition.verdict.value, mode, subject)
+        arguments = (fingerprint(disposition), disposition.verdict.value, mode, subject, disposition.associate_id)
         answer = await self._script.ask(keys, "settle", arguments, extra, about=subject)
         _, state, returned, spent, *captures = answer[1].decode().split(" ")
         return Settlement(state=state, returned=int(returned), spent=int(spent), captures=tuple(captures))
@@ -229,7 +273,7 @@ class DecisionStore:
             Poison: `unknown_site`.
         """
         keys = SiteKeys(site)
-        found, config, budget, counts, stops, fusions = await self._link.commands(
+        found, config, budget, counts, stops, fusions, lines = await self._link.commands(
             [
                 ("GET", keys.key("store")),
                 ("HMGET", keys.key("config"), "json", "version"),
@@ -237,6 +281,7 @@ class DecisionStore:
                 ("HGETALL", keys.key("counts")),
                 ("ZCARD", keys.key("open")),
                 ("SMEMBERS", keys.key("fusions")),
+                ("HGETALL", keys.key("line_budgets")),
             ],
             atomic=True,
         )
@@ -259,6 +304,7 @@ class DecisionStore:
             diverts_balance=tokens["diverts"],
             thresholds=await self._thresholds(keys, sorted(name.decode() for name in fusions)),
             open_stops=stops,
+            lines=_lines(_integers(lines)),
             **known,
         )
 
@@ -300,6 +346,14 @@ def _record(capture_id: str, values: Sequence[Any], *, created: bool) -> Record:
         decided_at=tail.decided_at,
         created=created,
     )
+
+
+def _lines(fields: dict[str, int]) -> dict[str, LineState]:
+    told: dict[str, dict[str, int]] = {}
+    for name, value in fields.items():
+        line, _, what = name.rpartition(":")
+        told.setdefault(line, {})[what] = value
+    return {line: LineState(**numbers) for line, numbers in sorted(told.items())}
 
 
 def _integers(fields: dict[bytes, bytes]) -> dict[str, int]:

@@ -61,10 +61,33 @@ def worst_window(
     return worst or Excess(promise, 0, 0, 0, 0)
 
 
+def _lines(ordered: Sequence[Decision], counted: AbstractSet[str], configs: Mapping[int, BudgetConfig]) -> list[Excess]:
+    """Return the worst window of each line with a budget of its own, in its own captures.
+
+    A window does not reach across a time in which the line had none.
+    """
+    found = []
+    for line in sorted({one.line for one in ordered if one.line_seq is not None}):
+        stretch: list[Decision] = []
+        last = 0
+        for one in [*(each for each in ordered if each.line == line and each.line_seq is not None), None]:
+            version = one.config_version or 0 if one is not None else last
+            broken = any(line not in configs[between].lines for between in range(last or version, version + 1))
+            if stretch and (one is None or broken):
+                limits = [configs[each.config_version or 0].lines[line] for each in stretch]
+                pairs = [(each.alpha_ppm, each.burst_tokens) for each in limits]
+                found.append(worst_window(f"P5a {line}", stretch, counted, pairs))
+                stretch = []
+            if one is not None:
+                stretch.append(one)
+            last = version
+    return found
+
+
 def check_promises(
     decisions: Iterable[Decision], confirmed: AbstractSet[str], configs: Mapping[int, BudgetConfig]
 ) -> list[Excess]:
-    """Return the worst window of P5a, of the identity budget and of P5b; all three have `over` <= 0 if they hold.
+    """Return the worst window of P5a, of the identity budget, of P5b, and of lines with budgets: each `over` <= 0.
 
     `confirmed` are the captures whose first in-time verdict was `damaged` or `wrong_item`; `configs` the
     configurations by version.
@@ -78,6 +101,7 @@ def check_promises(
         worst_window("P5a", ordered, damage, [(c.alpha_ppm, c.burst_tokens) for c in under]),
         worst_window("P5a identity", ordered, identity, [(c.alpha_identity_ppm, c.burst_identity) for c in under]),
         worst_window("P5b", ordered, every, [(c.beta_ppm, c.burst_diverts) for c in under]),
+        *_lines(ordered, damage, configs),
     ]
 
 

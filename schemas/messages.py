@@ -121,8 +121,24 @@ class Product(Message, frozen=True, kw_only=True):
     retired: bool = False
 
 
+class Judged(Message, frozen=True, kw_only=True):
+    """A person's verdict on the capture whose views a reference would be."""
+
+    disposition_id: EventId
+    site: SiteId
+    associate_id: AssociateId
+    verdict: Verdict
+    judged_at: Time
+    capture_id: CaptureId
+    unit_id: UnitId
+
+
 class Reference(Message, frozen=True, kw_only=True):
-    """A picture set of a pristine product for the gallery. `withdrawn` takes it out again."""
+    """A picture set of a pristine product for the gallery. `withdrawn` takes it out again.
+
+    Without `judged` somebody vouches for it, and it is compared with at once. With it the line proposes a capture that a
+    person cleared, or says that a person found something: the curator decides by rule.
+    """
 
     reference_id: ReferenceId
     product_id: ProductId
@@ -132,6 +148,7 @@ class Reference(Message, frozen=True, kw_only=True):
     source: Text = ""
     enrolled_at: Time
     withdrawn: bool = False
+    judged: Judged | None = None
 
 
 class Identity(Message, frozen=True, kw_only=True):
@@ -223,6 +240,11 @@ class Decision(DecisionHead, frozen=True, kw_only=True):
     identity_balance: Annotated[MicroTokens | None, Meta(description="Of identity stops, before.")] = None
     identity_pending: Annotated[MicroTokens | None, Meta(description="Of identity stops, before.")] = None
     diverts_balance: Annotated[MicroTokens | None, Meta(description="Of diverts of all kinds, before.")] = None
+    line_seq: Annotated[Seq | None, Meta(description="Gap-free per line; only where it has a budget of its own.")] = (
+        None
+    )
+    line_balance: Annotated[MicroTokens | None, Meta(description="Of the line's own budget, after this.")] = None
+    line_pending: MicroTokens | None = None
     audit_ppm: Annotated[Ppm, Meta(description="The audit probability in force, millionths.")] = 0
     config_version: Annotated[Count | None, Meta(description="Of the budget's configuration.")] = None
     decide_by: Annotated[Time, Meta(description="The deadline that held: no decision by then means undetermined.")]
@@ -245,6 +267,9 @@ class SidelinedHead(Message, frozen=True, kw_only=True):
     views: Annotated[list[str], Meta(description="URIs, for the person who looks.")] = []
     kinds: Annotated[list[DamageKind], Meta(description="Likely ones, likeliest first.")] = []
     severity: Severity = Severity.UNKNOWN
+    claims: Annotated[
+        list[str], Meta(description="What each source says the unit is, like identity.claims, where they disagree.")
+    ] = []
     pictures: Annotated[
         list[View],
         Meta(description="The views as the capture announced them, so that whoever fetches them can prove them."),
@@ -258,6 +283,9 @@ class Sidelined(SidelinedHead, frozen=True, kw_only=True):
     """
 
     divert: Divert
+    recheck: Annotated[
+        bool, Meta(description="Have a second associate judge it as well, without telling either of them.")
+    ] = False
     seq: Annotated[Seq | None, Meta(description="Of the decision.")] = None
     score: Annotated[MicroLogOdds | None, Meta(description="Fused score, log-odds of damage in millionths.")] = None
     threshold: Annotated[MicroLogOdds | None, Meta(description="In force for this decision, like score.")] = None

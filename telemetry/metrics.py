@@ -145,6 +145,12 @@ class Metrics:
         self.sequence: Final = Gauge(
             "sideline_sequence", "Number of the site's last capture decided from a score.", ["site"], registry=registry
         )
+        self.associate_outliers: Final = Gauge(
+            "sideline_associate_outliers",
+            "Associates whose verdicts differ from the others' by more than chance; who: sideline associates.",
+            ["site"],
+            registry=registry,
+        )
         self.verdicts: Final = Counter(
             "sideline_verdicts", "Dispositions processed.", ["site", "verdict", "effect"], registry=registry
         )

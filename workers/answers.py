@@ -94,7 +94,7 @@ class Answers:
         uris = [view.uri for view in capture.views]
         evidence = None if findings is None else findings.evidence
         identity = None if findings is None else findings.identity
-        draw_ppm = self._audit_draw_ppm(capture.capture_id)
+        draw_ppm = self._draw_ppm(capture.capture_id)
         head = DecisionHead(
             capture_id=capture.capture_id,
             site=capture.site,
@@ -119,6 +119,7 @@ class Answers:
             views=uris,
             kinds=[] if evidence is None else _named(evidence),
             severity=Severity.UNKNOWN if evidence is None else evidence.severity,
+            claims=identity.claims if identity is not None and identity.conflict else [],
             pictures=capture.views,
         )
         return Request(
@@ -135,14 +136,15 @@ class Answers:
             major=major,
             identity_conflict=identity_conflict,
             audit_draw_ppm=draw_ppm,
+            recheck_draw_ppm=self._draw_ppm("recheck:" + capture.capture_id),
             fusion_version=self._fusion_version,
             decision_head=render_head(head),
             sidelined_head=render_head(side),
         )
 
-    def _audit_draw_ppm(self, capture_id: str) -> int:
-        """Return a keyed hash of the capture id, uniform in 0..999999: no one without the key can foresee an audit."""
-        digest = hmac.digest(self._audit_key, capture_id.encode(), hashlib.sha256)
+    def _draw_ppm(self, about: str) -> int:
+        """Return a keyed hash of a capture id, uniform in 0..999999: no one without the key can foresee an audit."""
+        digest = hmac.digest(self._audit_key, about.encode(), hashlib.sha256)
         return int.from_bytes(digest[:8], "big") * MICRO >> 64
 
 

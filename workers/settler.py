@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Final
 
+import structlog
+
+from budget.associates import outliers
 from budget.store import DecisionStore
-from schemas.faults import Poison, Reason
+from schemas.faults import Poison, Reason, Retryable
 from schemas.messages import Disposition
 from schemas.words import Verdict
 from settings.line import Settings
@@ -19,6 +24,9 @@ from streams.window import Limits
 from telemetry.metrics import METRICS
 from workers.mailroom import Sites, Undertaker, check_site, read
 from workers.sites import registered_sites, sites_changed
+
+LOOK_EVERY_S: Final = 30.0  # at whose verdicts differ from the others'
+log = structlog.get_logger(__name__)
 
 
 class Settler:
@@ -41,6 +49,34 @@ class Settler:
         METRICS.verdicts.labels(site=disposition.site, verdict=disposition.verdict.value, effect=settlement.state).inc()
 
 
+class Watch:
+    """Looks at whose verdicts differ from the others'."""
+
+    def __init__(self, store: DecisionStore, sites: Sites) -> None:
+        """Take the decision store and its sites."""
+        self._store = store
+        self._sites = sites
+        self._named: dict[str, frozenset[str]] = {}
+
+    async def look(self) -> None:
+        """Count the outliers of every site, and say whom it is about when that changes."""
+        for site in self._sites:
+            found = outliers(await self._store.associates(site))
+            METRICS.associate_outliers.labels(site=site).set(len({one.associate_id for one in found}))
+            named = frozenset(one.associate_id for one in found)
+            for one in found:
+                if one.associate_id not in self._named.get(site, frozenset()):
+                    log.warning("verdicts unlike the others'", site=site, associate=one.associate_id, told=str(one))
+            self._named[site] = named
+
+    async def keep_looking(self) -> None:
+        """Look again and again; what cannot be looked at while the store is away is looked at later."""
+        while True:
+            with contextlib.suppress(Retryable):
+                await self.look()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
 @contextlib.asynccontextmanager
 async def opening(settings: Settings) -> AsyncIterator[Job]:
     """Open the store and say what the settler works on."""
@@ -61,6 +97,7 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
             limits=Limits(window=64, partition_window=1, run_past_head=64),
             head_limit_s=30.0,
             outdated=sites_changed(store, sites),
+            background=[Watch(store, sites).keep_looking],
         )
 
 

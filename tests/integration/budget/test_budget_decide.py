@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from budget.config import DAY_MS, HOUR_MS
+from budget.config import DAY_MS, HOUR_MS, LineBudget
 from budget.records import Record
 from budget.sample import Trial
 from schemas.codec import decode, new_uuid7
@@ -71,6 +71,7 @@ class TestOutcome:
 
     async def test_the_script_writes_the_fields_of_the_schema_in_its_order(self, site: Trial) -> None:
         """A reader of the schema finds what it says."""
+        await site.configure(lines={"line-1": LineBudget(alpha_ppm=10_000, burst_tokens=3)})
         record = await site.decide(0)
         assert list(DECISION_TAIL) == tail(record.decision, DECISION_TAIL)
         assert list(SIDELINED_TAIL) == tail(record.sidelined or b"", SIDELINED_TAIL)
@@ -327,7 +328,7 @@ class TestFences:
         ("changes", "reason"),
         [
             ({"site": "nowhere"}, Reason.UNKNOWN_SITE),
-            ({"line": "line-2"}, Reason.UNKNOWN_LINE),
+            ({"line": "line-3"}, Reason.UNKNOWN_LINE),
             ({"append_ms": 1_000}, Reason.TOO_OLD),
             ({"append_ms": -1}, Reason.TOO_OLD),
         ],

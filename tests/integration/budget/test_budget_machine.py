@@ -1,11 +1,12 @@
 """The real script on the real Redis against the model in Python, under any history Hypothesis can think of.
 
-BUDGET_EXAMPLES=2000 looks longer than the default.
+300 examples of up to 40 steps, over 10,000 in all; BUDGET_EXAMPLES=3000 looks longer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import random
 import uuid
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, note, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from budget.config import BudgetConfig
+from budget.config import BudgetConfig, LineBudget
 from budget.model import Expected, Model, Threshold
 from budget.records import Record, Request
 from budget.sample import Trial
@@ -25,11 +26,12 @@ from budget.store import DecisionStore
 from budget.warm import warm_start
 from budget.windows import check_ledger, check_promises
 from schemas.codec import decode
-from schemas.faults import Poison, Reason
+from schemas.faults import Fatal, Poison, Reason
 from schemas.messages import Decision, Disposition, Sidelined
 from schemas.words import MICRO, Divert, Outcome, Verdict
 
-EXAMPLES = int(os.environ.get("BUDGET_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("BUDGET_EXAMPLES", "300"))
+STEPS = 40  # of each example
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STEP_MS = 100_000  # the clock moves in such steps, and every time limit ends half a step later: no call meets an edge
 START = BudgetConfig(
@@ -58,8 +60,20 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"burst_identity": 1},
     {"floor": -500_000, "ceiling": 500_000},
     {"verdict_timeout_ms": 3 * STEP_MS + STEP_MS // 2},
-    {"audit_ppm": MICRO},
+    {"audit_ppm": MICRO, "audit_max_ppm": 0},
+    {"audit_ppm": 1_000, "audit_max_ppm": 800_000},
+    {"recheck_ppm": 500_000},
+    {"lines": {"line-2": LineBudget(alpha_ppm=100_000, burst_tokens=2)}},
+    {
+        "lines": {
+            "line-1": LineBudget(alpha_ppm=20_000, burst_tokens=1),
+            "line-2": LineBudget(alpha_ppm=1, burst_tokens=3),
+        }
+    },
+    {"lines": {}},
 )
+LINES = st.sampled_from(["line-1", "line-2"])
+ASSOCIATES = st.sampled_from(["ann", "bob"])
 UNITS = st.sampled_from(["tote-1", "tote-2", "tote-3"])
 VERDICTS = st.sampled_from([Verdict.DAMAGED, Verdict.SELLABLE, Verdict.WRONG_ITEM, Verdict.UNSURE])
 SCORES = st.integers(-1_000_000, 1_000_000) | st.sampled_from([-(10**9), -1, 0, 1, 10**9])
@@ -84,7 +98,14 @@ def expected(decision: Decision) -> Expected:
         decision.balance_after or 0,
         decision.pending_before or 0,
         decision.pending_after or 0,
+        decision.identity_balance or 0,
+        decision.identity_pending or 0,
+        decision.diverts_balance or 0,
         decision.config_version or 0,
+        decision.audit_ppm,
+        decision.line_seq,
+        decision.line_balance,
+        decision.line_pending,
     )
 
 
@@ -92,6 +113,7 @@ class BudgetMachine(RuleBasedStateMachine):
     """One site, three workers, people who judge, and an operator."""
 
     url = ""
+    steps = 0  # of all examples
 
     def __init__(self) -> None:
         """Register a site of this history's own."""
@@ -99,11 +121,13 @@ class BudgetMachine(RuleBasedStateMachine):
         self.loop = asyncio.Runner()
         self.trial = self.loop.run(Trial.open(self.url, f"m{uuid.uuid4().hex[:12]}", START))
         self.workers = [self.trial.store, self.trial.another_worker(), self.trial.another_worker()]
-        self.model = Model(START, frozenset({"line-1"}))
+        self.model = Model(START, frozenset({"line-1", "line-2"}))
         self.configs = {1: START}
         self.requests: list[Request] = []
         self.records: dict[str, Record] = {}
-        self.verdicts: list[tuple[int, Disposition]] = []  # when each was processed first
+        self.order = 0  # of what happened: the clock jumps
+        self.made: dict[str, int] = {}  # capture -> place in that order
+        self.verdicts: list[tuple[int, int, Disposition]] = []  # place in it and time at which each was processed first
 
     @initialize(warm=st.booleans())
     def start(self, *, warm: bool) -> None:
@@ -123,9 +147,19 @@ class BudgetMachine(RuleBasedStateMachine):
         draw=st.integers(0, 100_000),
         late=st.booleans() | st.just(value=False),
         repeats=st.integers(1, 3),
+        line=LINES,
     )
     def decide_at_once(
-        self, *, scores: list[int], unit_id: str, major: bool, conflict: bool, draw: int, late: bool, repeats: int
+        self,
+        *,
+        scores: list[int],
+        unit_id: str,
+        major: bool,
+        conflict: bool,
+        draw: int,
+        late: bool,
+        repeats: int,
+        line: str,
     ) -> None:
         """Several workers decide new captures at the same time, some of them the same one."""
         now_ms = self.trial.now_ms()
@@ -137,6 +171,8 @@ class BudgetMachine(RuleBasedStateMachine):
                 major=major,
                 identity_conflict=conflict,
                 audit_draw_ppm=draw,
+                recheck_draw_ppm=draw * 9,
+                line=line,
                 decide_by_ms=now_ms - 1_000 if late else now_ms + 60_000,
             )
             for score in scores
@@ -146,15 +182,21 @@ class BudgetMachine(RuleBasedStateMachine):
 
     @rule(seed=st.integers(0, 2**16), count=st.integers(20, 60))
     def decide_many(self, seed: int, count: int) -> None:
-        """A stretch of ordinary traffic, one after the other, so that the threshold moves."""
+        """A stretch of ordinary traffic, so that the threshold moves."""
         rng = random.Random(seed)
-        for _ in range(count):
-            now_ms = self.trial.now_ms()
-            request = self.trial.line.request(
-                now_ms=now_ms, unit_id="tote-1", score=rng.randrange(-900_000, 200_000), decide_by_ms=now_ms + 60_000
+        now_ms = self.trial.now_ms()
+        requests = [
+            self.trial.line.request(
+                now_ms=now_ms,
+                unit_id="tote-1",
+                score=rng.randrange(-900_000, 200_000),
+                decide_by_ms=now_ms + 60_000,
+                line=rng.choice(["line-1", "line-2"]),
             )
-            self.requests.append(request)
-            self._decide([request])
+            for _ in range(count)
+        ]
+        self.requests += requests
+        self._decide(requests)
 
     @rule(ask=st.sampled_from([Outcome.UNDETERMINED, Outcome.REJECTED]))
     def record_without_a_score(self, ask: Outcome) -> None:
@@ -180,12 +222,13 @@ class BudgetMachine(RuleBasedStateMachine):
             request = data.draw(st.sampled_from(self.requests))
             self._settle(self.trial.line.disposition(verdict, capture_id=request.capture_id))
 
-    @rule(data=st.data(), verdict=VERDICTS)
-    def judge_diverted(self, data: st.DataObject, verdict: Verdict) -> None:
+    @rule(data=st.data(), verdict=VERDICTS, associate=ASSOCIATES)
+    def judge_diverted(self, data: st.DataObject, verdict: Verdict, associate: str) -> None:
         """A verdict on a capture that went to a person."""
         diverted = [record.capture_id for record in self.records.values() if record.sidelined]
         if diverted:
-            self._settle(self.trial.line.disposition(verdict, capture_id=data.draw(st.sampled_from(diverted))))
+            capture_id = data.draw(st.sampled_from(diverted))
+            self._settle(self.trial.line.disposition(verdict, capture_id=capture_id, associate_id=associate))
 
     @rule(unit_id=UNITS, verdict=VERDICTS)
     def judge_unit(self, unit_id: str, verdict: Verdict) -> None:
@@ -202,12 +245,17 @@ class BudgetMachine(RuleBasedStateMachine):
     def judge_again(self, data: st.DataObject) -> None:
         """A redelivered disposition."""
         if self.verdicts:
-            self._settle(data.draw(st.sampled_from(self.verdicts))[1])
+            self._settle(data.draw(st.sampled_from(self.verdicts))[2])
 
     @rule(steps=st.integers(1, 12))
     def wait(self, steps: int) -> None:
         """Time passes; stops become overdue."""
         self.loop.run(self.trial.advance(steps * STEP_MS))
+
+    @rule(steps=st.integers(1, 12))
+    def jump_back(self, steps: int) -> None:
+        """Somebody sets the store's clock back."""
+        self.loop.run(self.trial.advance(-steps * STEP_MS))
 
     @rule(change=st.sampled_from(CHANGES))
     def configure(self, change: dict[str, Any]) -> None:
@@ -229,6 +277,7 @@ class BudgetMachine(RuleBasedStateMachine):
     @invariant()
     def the_store_is_where_the_model_is(self) -> None:
         """Every balance, and A <= burst unless a lowered burst left more pending."""
+        type(self).steps += 1
         state = self.loop.run(self.trial.store.state(self.trial.name))
         model = self.model
         assert (
@@ -250,6 +299,11 @@ class BudgetMachine(RuleBasedStateMachine):
             state.open_stops,
             state.config_version,
         )
+        assert {line: (own.seq, own.purse.balance, own.purse.pending) for line, own in model.own.items()} == {
+            line: (own.seq, own.balance, own.pending) for line, own in state.lines.items()
+        }
+        for own in state.lines.values():
+            assert own.balance == 0 or own.balance + own.pending <= own.burst_tokens * MICRO
         assert state.balance == 0 or state.balance + state.pending <= model.config.burst_tokens * MICRO
         for version, found in state.thresholds.items():
             known = model.thresholds[version]
@@ -262,9 +316,13 @@ class BudgetMachine(RuleBasedStateMachine):
             )
 
     def teardown(self) -> None:
-        """Check the promises from the outside: decisions and verdicts only."""
+        """Check the promises from the outside: decisions and verdicts only; and what associates said."""
         decisions = [decode(Decision, record.decision) for record in self.records.values()]
         try:
+            told = self.loop.run(self.trial.store.associates(self.trial.name))
+            assert {name: {k: n for k, n in counts.items() if n} for name, counts in self.model.told.items()} == {
+                name: {k: n for k, n in dataclasses.asdict(counts).items() if n} for name, counts in told.items()
+            }
             assert [] == check_ledger(decisions, self.configs)
             for worst in check_promises(decisions, self._confirmed(decisions), self.configs):
                 note(str(worst))
@@ -284,6 +342,10 @@ class BudgetMachine(RuleBasedStateMachine):
 
     def _configure(self, change: dict[str, Any]) -> None:
         config = BudgetConfig(**{**_fields(self.model.config), **change})
+        try:
+            config.check()
+        except Fatal:
+            return
         if not config.floor <= (config.override_threshold or 0) <= config.ceiling:
             return
         if config.reserve >= config.burst_tokens:
@@ -324,12 +386,16 @@ class BudgetMachine(RuleBasedStateMachine):
             assert caught.value.reason is answer.reason
             return
         decision = decode(Decision, answer.decision)
-        assert (expected(decision), answer.created) == self.model.decide(
-            request, now_ms=milliseconds(decision.decided_at)
-        )
+        known, created = self.model.decide(request, now_ms=milliseconds(decision.decided_at))
+        expected_recheck = known.recheck
+        assert (expected(decision), answer.created) == (dataclasses.replace(known, recheck=False), created)
         assert (decision.divert is not Divert.NONE) == (answer.sidelined is not None)
         if answer.sidelined is not None:
-            assert decision.divert is decode(Sidelined, answer.sidelined).divert
+            sidelined = decode(Sidelined, answer.sidelined)
+            assert (decision.divert, expected_recheck) == (sidelined.divert, sidelined.recheck)
+        if answer.capture_id not in self.made:
+            self.made[answer.capture_id] = self.order
+            self.order += 1
         first = self.records.setdefault(answer.capture_id, answer)
         assert (first.decision, first.sidelined) == (answer.decision, answer.sidelined)
 
@@ -346,10 +412,12 @@ class BudgetMachine(RuleBasedStateMachine):
             capture_id=disposition.capture_id,
             unit_id=disposition.unit_id,
             now_ms=now_ms,
+            associate_id=disposition.associate_id,
         )
         assert known == self.loop.run(self.trial.store.settle(disposition))
-        if all(disposition is not earlier for _, earlier in self.verdicts):
-            self.verdicts.append((now_ms, disposition))
+        if all(disposition is not earlier for _, _, earlier in self.verdicts):
+            self.verdicts.append((self.order, now_ms, disposition))
+            self.order += 1
 
     def _confirmed(self, decisions: list[Decision]) -> set[str]:
         """Return the captures whose first verdict came in time and was good, from the events alone."""
@@ -357,11 +425,11 @@ class BudgetMachine(RuleBasedStateMachine):
         for decision in decisions:
             decided_ms = milliseconds(decision.decided_at)
             timeout_ms = self.configs[decision.config_version or 0].verdict_timeout_ms
-            for processed_ms, disposition in self.verdicts:
+            for order, processed_ms, disposition in self.verdicts:
                 by_unit = disposition.capture_id is None and disposition.unit_id == decision.unit_id
                 if disposition.capture_id != decision.capture_id and not by_unit:
                     continue
-                if processed_ms >= decided_ms:
+                if order > self.made[decision.capture_id]:
                     if processed_ms < decided_ms + timeout_ms and disposition.verdict in _GOOD:
                         confirmed.add(decision.capture_id)
                     break
@@ -378,15 +446,21 @@ def _fields(config: BudgetConfig) -> dict[str, Any]:
 class TestMachine:
     """The script and the model are the same function of history."""
 
+    @pytest.mark.timeout(3_600)
     def test_any_history_ends_where_the_model_ends(self, store_url: str) -> None:
         """And both promises hold in every window of it."""
+
+        class Here(BudgetMachine):
+            url = store_url
+
         run_state_machine_as_test(
-            type("BudgetMachineHere", (BudgetMachine,), {"url": store_url}),
+            Here,
             settings=settings(
                 max_examples=EXAMPLES,
-                stateful_step_count=40,
+                stateful_step_count=STEPS,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
                 print_blob=True,
             ),
         )
+        assert Here.steps >= EXAMPLES * STEPS * 0.8

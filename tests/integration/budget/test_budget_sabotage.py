@@ -7,7 +7,7 @@ import random
 import msgspec
 import pytest
 
-from budget.config import BudgetConfig
+from budget.config import BudgetConfig, LineBudget
 from budget.link import script_text
 from budget.sample import Trial
 from budget.windows import check_ledger, check_promises
@@ -35,6 +35,12 @@ MISTAKES = {
     "balance unchecked": ("local balance = purse.damage.balance\n", "local balance = purse.damage.balance + TOKEN\n"),
     "seq repeats": ("    budget.seq = budget.seq + 1\n", "    budget.seq = budget.seq + 1 - budget.seq % 2\n"),
     "stops stay open": ('  write("ZREM", expect(OPEN, "zset"), stop)\n', ""),
+    "a line pays nothing": ("      debit(of_line)\n", ""),
+    "a line is asked nothing": ("of_line.balance < TOKEN", "of_line.balance < 0"),
+    "tokens of a line come back spent": (
+        "          else\n            destroy(held)\n",
+        "          else\n            give_back(held)\n",
+    ),
     "diverts unlimited": ("  local capacity = diverts >= TOKEN\n", "  local capacity = true\n"),
 }
 
@@ -90,7 +96,11 @@ class TestSabotage:
         right, wrong = MISTAKES[mistake]
         text = script_text()
         assert 1 == text.count(right)
-        config = msgspec.structs.replace(CONFIG, beta_ppm=5_000, burst_diverts=4) if "diverts" in mistake else CONFIG
+        config = CONFIG
+        if "diverts" in mistake:
+            config = msgspec.structs.replace(CONFIG, beta_ppm=5_000, burst_diverts=4)
+        if "line" in mistake:
+            config = msgspec.structs.replace(CONFIG, lines={"line-1": LineBudget(alpha_ppm=10_000, burst_tokens=2)})
         trial = await Trial.open(store_url, unique, config, script=text.replace(right, wrong))
         try:
             assert [] != await flood(trial)
