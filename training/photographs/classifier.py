@@ -28,7 +28,7 @@ from training.photographs.exam import examine as sit_exam
 from training.photographs.features import FeatureShelf
 from training.photographs.head import LEAST, Answer, constant, fit_answer
 from training.photographs.prints import Print, PrintShop, Unreadable, read_bytes
-from training.photographs.rows import Rows, gather, parted
+from training.photographs.rows import Rows, enough, gather, parted
 from training.runtime import session
 from training.scores import auroc
 
@@ -110,8 +110,10 @@ def train(data: DataSet, wish: Wish, *, say: Say, tell: Tell) -> PhotoCard:
     model = graft(anatomy, head, flip=wish.flip)
     difference = write(model, anatomy, head, _probes(rows), flip=wish.flip, repository=wish.out)
     found = sheet.figures()
-    if test:
+    if enough(test, features):
         found |= _held_out(gather(test, features), head)
+    elif test:
+        say(f"the split test has fewer than {LEAST} captures of a class: nothing is measured on it, only in the folds")
     places = _charts(sheet, rows, wish.out)
     card = PhotoCard(
         made_by=wish.made_by,

@@ -36,6 +36,16 @@ class Rows:
         return len(self.damaged)
 
 
+def enough(samples: Sequence[Sample], features: Mapping[Path, NDArray[np.float32]]) -> bool:
+    """Tell whether `gather` would find ten captures of either class."""
+    labels = [
+        sample.label.damaged
+        for sample in samples
+        if sample.label is not None and any(image.path in features for image in sample.images)
+    ]
+    return min(sum(labels), len(labels) - sum(labels)) >= LEAST
+
+
 def gather(samples: Sequence[Sample], features: Mapping[Path, NDArray[np.float32]]) -> Rows:
     """Join labelled captures with their features; views that could not be read are left out.
 

@@ -73,6 +73,20 @@ class TestTrainAndScore:
         assert np.mean(damaged) > 0 > np.mean(intact)
         assert "AUROC" in result.output
 
+    def test_a_small_test_split_is_no_obstacle(self, backbone: MakeBackbone, photographs: MakePhotographs) -> None:
+        """Exports of a few days keep a handful of captures for the test: too few to measure on, and that is said."""
+        folder = photographs()
+        rows = table(folder / "manifest.csv")
+        with (folder / "manifest.csv").open("w", newline="") as file:
+            parted = ((row["path"], row["label"], "test" if place < 6 else "train") for place, row in enumerate(rows))
+            csv.writer(file).writerows([("path", "label", "split"), *parted])
+        result = train(folder, backbone())
+        assert 0 == result.exit_code, result.output
+        assert "fewer than 10 captures of a class" in result.output
+        card = json.loads((folder / "m" / "card.json").read_text())
+        assert "test_auroc" not in card["figures"]
+        assert 26 == card["captures"]
+
     def test_goes_on_from_kept_features(self, trained: Path, backbone: MakeBackbone) -> None:
         """A second run computes no feature again and writes the same model, byte for byte."""
         shelf = trained.with_name("m.features")
