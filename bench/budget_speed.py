@@ -1,6 +1,11 @@
-"""How fast the decision is: latency of one call, and decisions a second from 64 clients, with `appendfsync always`.
+"""How fast the decision is, with `appendfsync always`: latency, decisions a second, and what a full store changes.
 
     python -m bench.budget_speed [--url redis://...] [--processes 2] [--decisions 20000]
+    python -m bench.budget_speed --stored 1000000 [--rounds 7]
+
+The first measures one call, and decisions a second from 1, 4, 16 and 64 clients. The second fills a store with so many
+outcomes, all of them decided by the script, and compares a call there with one in an empty store: batches of both
+alternate, so that what else the machine does touches them alike, and medians over the rounds are compared.
 
 Without a URL it starts a Redis of its own as the decision store runs and stops it at the end. The server's CPU time per
 decision is what bounds a store; it also holds on a machine that is busy with other things.
@@ -15,6 +20,7 @@ import multiprocessing
 import random
 import shutil
 import socket
+import statistics
 import subprocess
 import tempfile
 import time
@@ -31,7 +37,9 @@ from budget.keys import SiteKeys
 from budget.sample import Line, Trial
 from budget.store import DecisionStore
 
-CLIENTS: Final = 64
+CLIENTS: Final = (1, 4, 16, 64)
+BATCH: Final = 400  # decisions of one round in one store
+FILLING: Final = 64  # clients
 CONFIG: Final = BudgetConfig()
 
 
@@ -112,25 +120,79 @@ async def _server_s(redis: aioredis.Redis) -> float:
 
 
 async def measure(url: str, *, processes: int, decisions: int) -> None:
-    """Run both measurements and print a line for each."""
+    """Measure one client, then several at once, and print a line for each."""
     trial = await Trial.open(url, f"bench-{uuid.uuid4().hex[:8]}", CONFIG)
     await latencies_s(trial, 1_200)  # past the start, where the threshold stands still
     before = await _server_s(trial.redis)
     took = await latencies_s(trial, min(decisions, 3_000))
     between = await _server_s(trial.redis)
     print(  # noqa: T201
-        f"one client: p50 {took[len(took) // 2] * 1e3:.2f} ms, p99 {took[len(took) * 99 // 100] * 1e3:.2f} ms, "
-        f"{len(took) / sum(took):.0f} decisions/s, server {(between - before) / len(took) * 1e6:.0f} us of CPU each"
+        f"one call: p50 {took[len(took) // 2] * 1e3:.2f} ms, p99 {took[len(took) * 99 // 100] * 1e3:.2f} ms, "
+        f"server {(between - before) / len(took) * 1e6:.0f} us of CPU each"
     )
+    for clients in CLIENTS:
+        before = await _server_s(trial.redis)
+        workers = min(processes, clients)
+        number = min(decisions, 5_000 * clients)
+        slowest = await _together(trial, number, clients, workers, seed=clients)
+        spent = await _server_s(trial.redis) - before
+        print(  # noqa: T201
+            f"{clients} clients in {workers} processes: {number / slowest:.0f} decisions/s, "
+            f"server {spent / number * 1e6:.0f} us of CPU each",
+            flush=True,
+        )
+    await _forget(trial)
+
+
+async def growth(*, stored: int, rounds: int, processes: int) -> None:
+    """Compare a call in a store of so many outcomes with one in an empty store, and say what an outcome takes."""
+    with redis_server() as empty_url, redis_server() as full_url:
+        empty, full = await Trial.open(empty_url, "empty", CONFIG), await Trial.open(full_url, "full", CONFIG)
+        await latencies_s(full, 1_200)
+        before = int((await full.redis.info("memory"))["used_memory"])
+        done, began = 0, time.monotonic()
+        while done < stored:
+            share = min(50_000, stored - done)
+            await _together(full, share, FILLING, processes, seed=1_000 + done)
+            done += share
+            print(f"{done:,} of {stored:,} decided after {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
+        size = (int((await full.redis.info("memory"))["used_memory"]) - before) / stored
+        while (await full.redis.info("persistence"))["aof_rewrite_in_progress"]:  # noqa: ASYNC110 - Redis tells nobody
+            await asyncio.sleep(1)
+        medians: dict[str, list[float]] = {"empty": [], "full": []}
+        spent: dict[str, list[float]] = {"empty": [], "full": []}
+        for at in range(rounds + 1):
+            await empty.redis.flushall()
+            await empty.close()
+            empty = await Trial.open(empty_url, "empty", CONFIG)
+            await latencies_s(empty, 100)
+            for name, trial in (("empty", empty), ("full", full)):
+                cpu = await _server_s(trial.redis)
+                took = await latencies_s(trial, BATCH)
+                if at:  # the first round warms both up
+                    medians[name].append(took[len(took) // 2])
+                    spent[name].append((await _server_s(trial.redis) - cpu) / BATCH)
+        for what, rows in (("call, p50", medians), ("server's CPU", spent)):
+            none, many = (statistics.median(rows[name]) for name in ("empty", "full"))
+            print(  # noqa: T201
+                f"{what}: {none * 1e6:.0f} us with none stored, {many * 1e6:.0f} us with {stored:,}: "
+                f"ratio {many / none:.3f} (medians of {rounds} rounds of {BATCH})"
+            )
+        print(f"an outcome takes {size:.0f} bytes of the store's memory")  # noqa: T201
+        await empty.close()
+        await full.close()
+
+
+async def _together(trial: Trial, decisions: int, clients: int, processes: int, *, seed: int) -> float:
+    """Decide from several processes at once and return how long the slowest took, in seconds."""
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        each = decisions // processes
-        work = [(url, trial.store_id, trial.name, seed, each, CLIENTS // processes) for seed in range(processes)]
-        slowest = max(await asyncio.to_thread(pool.map, _burst, work))
-    spent = await _server_s(trial.redis) - between
-    print(  # noqa: T201
-        f"{CLIENTS} clients in {processes} processes: {each * processes / slowest:.0f} decisions/s, "
-        f"server {spent / each / processes * 1e6:.0f} us of CPU each"
-    )
+        each, share = decisions // processes, clients // processes
+        work = [(trial.url, trial.store_id, trial.name, seed * 100 + at, each, share) for at in range(processes)]
+        return max(await asyncio.to_thread(pool.map, _burst, work))
+
+
+async def _forget(trial: Trial) -> None:
+    """Remove the site's keys from a store that is not our own."""
     async for key in trial.redis.scan_iter(match=f"[{{]{SiteKeys(trial.name).site}}}:*", count=5_000):
         await trial.redis.unlink(key)
     await trial.close()
@@ -142,7 +204,12 @@ def main() -> None:
     parser.add_argument("--url", help="an existing decision store; without it one is started")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--decisions", type=int, default=20_000)
+    parser.add_argument("--stored", type=int, default=0, help="compare a store of so many outcomes with an empty one")
+    parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
+    if options.stored:
+        asyncio.run(growth(stored=options.stored, rounds=options.rounds, processes=options.processes))
+        return
     with contextlib.ExitStack() as stack:
         url = options.url or stack.enter_context(redis_server())
         asyncio.run(measure(url, processes=options.processes, decisions=options.decisions))
