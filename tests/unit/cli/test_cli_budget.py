@@ -7,7 +7,7 @@ import time
 import pytest
 
 from budget.config import BudgetConfig, LineBudget
-from cli.site import _by_hand, _changed
+from cli.site import _by_hand, changed
 from schemas.faults import Fatal
 from schemas.words import MICRO
 
@@ -19,13 +19,13 @@ class TestFields:
 
     def test_fields_of_a_line_make_and_change_its_budget(self) -> None:
         """The name of a line may hold dots."""
-        made = _changed(BudgetConfig(), ["lines.in.1.alpha_ppm=10", "lines.in.1.burst_tokens=2", "reserve=1"])
+        made = changed(BudgetConfig(), ["lines.in.1.alpha_ppm=10", "lines.in.1.burst_tokens=2", "reserve=1"])
         assert (OWN.lines, 1) == (made.lines, made.reserve)
-        assert 7 == _changed(OWN, ["lines.in.1.burst_tokens=7"]).lines["in.1"].burst_tokens
+        assert 7 == changed(OWN, ["lines.in.1.burst_tokens=7"]).lines["in.1"].burst_tokens
 
     def test_a_budget_of_a_line_is_taken_away(self) -> None:
         """By its name alone."""
-        assert {} == _changed(OWN, ["lines.in.1=none"]).lines
+        assert {} == changed(OWN, ["lines.in.1=none"]).lines
 
     @pytest.mark.parametrize(
         ("change", "words"),
@@ -43,7 +43,7 @@ class TestFields:
     def test_a_mistake_is_named(self, change: str, words: str) -> None:
         """With what would be right."""
         with pytest.raises(Fatal, match=words):
-            _changed(OWN, [change])
+            changed(OWN, [change])
 
 
 class TestByHand:
@@ -55,7 +55,7 @@ class TestByHand:
         assert f"override_threshold={-2_500_000}" == threshold
         left_ms = int(until.removeprefix("override_until_ms=")) - time.time_ns() // 1_000_000
         assert 29 * 60_000 < left_ms <= 30 * 60_000
-        assert -2.5 * MICRO == _changed(BudgetConfig(), [threshold, until]).check().override_threshold
+        assert -2.5 * MICRO == changed(BudgetConfig(), [threshold, until]).check().override_threshold
 
     @pytest.mark.parametrize(
         ("lasting", "why", "words"),
