@@ -54,15 +54,6 @@ async def read_tape(bootstrap: str, site: str) -> Tape:
     return Tape(*(tuple(sorted(by_topic[name], key=lambda one: (one.partition, one.offset))) for name in names))
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Some records of a topic; `done` of `total` places in it are behind the reader now."""
-
-    deliveries: Sequence[Delivery]
-    done: int
-    total: int
-
-
 class TopicReader:
     """Reads whole topics without a group: `async with TopicReader(bootstrap, names) as reader`."""
 
@@ -164,31 +155,13 @@ class TopicReader:
         ending = {(place.topic, place.partition): end for place, end in ends.items()}
         return [one for one in found if one.offset < ending[one.topic, one.partition]]
 
-    async def batches(self, since_ms: int = 0) -> AsyncIterator[Batch]:
-        """Yield the records appended from a time on (ms since the epoch), to the ends that the topics have now.
-
-        For topics that do not fit into memory: only a batch is held.
-
-        Raises:
-            Retryable: `kafka`, when nothing comes for `READ_LIMIT_S`.
-        """
+    async def length(self, since_ms: int) -> int:
+        """Return how many places lie between a time (ms since the epoch) and the ends; some may be empty."""
         places = self._consumer.assignment()
         with _as_retryable(self._bootstrap):
             ends = await self._consumer.end_offsets(places)
             first = await self._consumer.offsets_for_times(dict.fromkeys(places, max(0, since_ms)))
-            starts = {place: first[place].offset if first[place] else ends[place] for place in places}
-        for place, start in starts.items():
-            self._consumer.seek(place, start)
-        behind, total = True, sum(ends[place] - starts[place] for place in places)
-        while behind and total:
-            with _as_retryable(self._bootstrap):
-                async with asyncio.timeout(READ_LIMIT_S):
-                    found = await self._some()
-                    at = {place: await self._consumer.position(place) for place in places}
-            behind = any(at[place] < ends[place] for place in places)
-            ending = {(place.topic, place.partition): end for place, end in ends.items()}
-            done = sum(min(at[place], ends[place]) - starts[place] for place in places)
-            yield Batch([one for one in found if one.offset < ending[one.topic, one.partition]], done, total)
+        return sum(ends[place] - first[place].offset for place in places if first[place])
 
     async def follow(self) -> AsyncIterator[Delivery]:
         """Yield records as they come, for ever."""
