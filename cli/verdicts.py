@@ -16,7 +16,7 @@ from evidence.views import ViewFetcher
 from feedback.labels import Docket, Heard, Stop, join
 from gallery.store import GalleryStore
 from schemas.codec import decode
-from schemas.faults import Fatal, Poison, Retryable
+from schemas.faults import Poison, Retryable
 from schemas.messages import Decision, Disposition, Message, Reference, Sidelined, View
 from schemas.words import Divert, ViewKind
 from settings.line import Settings
@@ -60,7 +60,7 @@ async def gather(line: Line, site: str, since: datetime, until: datetime) -> Hea
     heard = await _heard(line, site, start_ms, unreadable)
     store = line.store()
     try:
-        timeouts = _Timeouts(store, site)
+        timeouts = Timeouts(store, site)
         async for decision, _ in read(line, topic(Entity.DECISIONS, site), Decision, start_ms, unreadable):
             if not since <= decision.decided_at < until or decision.seq is None:
                 continue
@@ -143,7 +143,7 @@ async def fetching(line: Line) -> AsyncIterator[Fetch]:
         await fetcher.close()
 
 
-class _Timeouts:
+class Timeouts:
     """How long the verdict of a stop may take."""
 
     def __init__(self, store: DecisionStore, site: str) -> None:
@@ -153,10 +153,8 @@ class _Timeouts:
         self._known: dict[int, int] = {}
 
     async def of(self, decision: Decision) -> int:
-        """Return milliseconds, by the configuration that the decision names; today's where the store has lost that."""
-        version = decision.config_version
-        if version is None:
-            raise Fatal(f"the decision of capture {decision.capture_id} names no configuration, so no verdict timeout")
+        """Return milliseconds, by the configuration that the decision names; today's where that is not known."""
+        version = decision.config_version or 0
         if version not in self._known:
             config = await self._store.configuration(self._site, version)
             self._known[version] = (config or (await self._store.state(self._site)).config).verdict_timeout_ms

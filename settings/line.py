@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     picture_timeout_s: float = Field(default=2.5, gt=0)  # below decide_within_s, else it delays others past theirs
     picture_memory_mib: int = Field(default=1024, ge=256)
 
+    # How long pictures are kept (sideline images expire), beyond verdict timeout and the gallery's window
+    images_keep_days: float = Field(default=1.0, ge=0)
+    images_keep_labelled_days: float = Field(default=28.0, ge=0)  # those people judged, from the decision on
+
     # Time limits
     decide_within_s: float = Field(default=3.0, gt=0)
     scan_wait_s: float = Field(default=0.4, ge=0)  # how long a capture waits for a scan that has not come
@@ -45,6 +49,16 @@ class Settings(BaseSettings):
     window: int = Field(default=32, ge=1)
     partition_window: int = Field(default=16, ge=1)
     run_past_head: int = Field(default=128, ge=1)  # how many finished events may wait behind an unfinished head
+
+    # The gallery's life: when cleared captures become references, and when references fade (docs/gallery.md)
+    gallery_units: int = Field(default=5, ge=3, le=12)  # distinct units that have to agree
+    gallery_associates: int = Field(default=2, ge=1)  # distinct people who cleared them
+    gallery_spread_s: float = Field(default=3600.0, ge=0)  # between the first and the last of them
+    gallery_window_s: float = Field(default=14 * 86_400.0, gt=0)  # how long a judged capture is remembered
+    gallery_hold_s: float = Field(default=86_400.0, gt=0)  # nothing is promoted after a clearing was revised
+    gallery_max_references: int = Field(default=8, ge=2, le=64)  # of a product that inspectors hold
+    gallery_fade_captures: int = Field(default=1_000, ge=1)  # of the product, none nearest to the reference
+    gallery_fade_s: float = Field(default=14 * 86_400.0, gt=0)  # and for so long
 
     # Kafka membership
     session_timeout_s: float = Field(default=6.0, ge=1.0)
