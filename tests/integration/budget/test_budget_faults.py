@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import shutil
 import signal
-import socket
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,47 +16,18 @@ from budget.config import BudgetConfig
 from budget.sample import Trial
 from budget.store import DecisionStore
 from schemas.faults import Fatal, Retryable
+from tests.integration.budget.own_server import Server, free_port
 
 CONFIG = BudgetConfig(verdict_delay_ms=1_000, start_threshold=0)
-
-
-class Server:
-    """A Redis of one test's own, to be maltreated."""
-
-    trial: Trial
-    process: subprocess.Popen[bytes]
-
-    def __init__(self, command: list[str], port: int) -> None:
-        """Remember how to start it."""
-        self.command, self.port = command, port
-
-    def start(self) -> None:
-        """Start it, again if need be."""
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
-
-    def kill(self) -> None:
-        """End it at once, even where it is frozen."""
-        self.process.kill()
-        self.process.wait()
-
-
-def free_port() -> int:
-    """Return a port no one listens on."""
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     """Start redis-server as the decision store runs, with a registered site in it."""
-    port, program = free_port(), shutil.which("redis-server")
-    assert program is not None
-    flags = ["--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"]
-    server = Server([program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), *flags], port)
+    server = Server(tmp_path)
     server.start()
     try:
-        server.trial = await patiently(f"redis://127.0.0.1:{port}/0")
+        server.trial = await patiently(server.url)
         yield server
         await server.trial.close()
     finally:

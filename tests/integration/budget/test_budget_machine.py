@@ -6,17 +6,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import random
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, note, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from budget.config import BudgetConfig, LineBudget
 from budget.model import Expected, Model, Threshold
@@ -26,12 +37,14 @@ from budget.store import DecisionStore
 from budget.warm import warm_start
 from budget.windows import check_ledger, check_promises
 from schemas.codec import decode
-from schemas.faults import Fatal, Poison, Reason
+from schemas.faults import Fatal, Poison, Reason, Retryable
 from schemas.messages import Decision, Disposition, Sidelined
 from schemas.words import MICRO, Divert, Outcome, Verdict
+from tests.integration.budget.own_server import Server
 
 EXAMPLES = int(os.environ.get("BUDGET_EXAMPLES", "300"))
 STEPS = 40  # of each example
+RESTARTS = 30  # of the store, over all examples
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STEP_MS = 100_000  # the clock moves in such steps, and every time limit ends half a step later: no call meets an edge
 START = BudgetConfig(
@@ -112,14 +125,15 @@ def expected(decision: Decision) -> Expected:
 class BudgetMachine(RuleBasedStateMachine):
     """One site, three workers, people who judge, and an operator."""
 
-    url = ""
+    server: Server
     steps = 0  # of all examples
+    restarts = 0
 
     def __init__(self) -> None:
         """Register a site of this history's own."""
         super().__init__()
         self.loop = asyncio.Runner()
-        self.trial = self.loop.run(Trial.open(self.url, f"m{uuid.uuid4().hex[:12]}", START))
+        self.trial = self.loop.run(Trial.open(self.server.url, f"m{uuid.uuid4().hex[:12]}", START))
         self.workers = [self.trial.store, self.trial.another_worker(), self.trial.another_worker()]
         self.model = Model(START, frozenset({"line-1", "line-2"}))
         self.configs = {1: START}
@@ -267,6 +281,48 @@ class BudgetMachine(RuleBasedStateMachine):
         """An operator sets the threshold by hand, for a while."""
         until_ms = self.trial.now_ms() + steps * STEP_MS - STEP_MS // 2
         self._configure({"override_threshold": threshold, "override_until_ms": until_ms})
+
+    @rule(name=st.sampled_from(["budget", "config", "open", "lines", "line_budgets"]))
+    def a_key_is_damaged(self, name: str) -> None:
+        """The script stops half-way, and nothing of what it was about to do is done."""
+        self.loop.run(self._damage(self.trial.keys.key(name)))
+
+    async def _damage(self, key: str) -> None:
+        redis, kept = self.trial.redis, f"{key}.kept"
+        was_there = await redis.exists(key)
+        if was_there:
+            await redis.rename(key, kept)
+        await redis.set(key, "not what it was")
+        with pytest.raises(Fatal):
+            await self.trial.decide(10**6)
+        await redis.delete(key)
+        if was_there:
+            await redis.rename(kept, key)
+
+    @precondition(lambda self: self.restarts < RESTARTS)
+    @rule()
+    def kill_the_store(self) -> None:
+        """Kill -9 and start it again: what was answered is on disk."""
+        type(self).restarts += 1
+        self.server.kill()
+        self.server.start()
+        self.loop.run(self._back())
+
+    async def _back(self) -> None:
+        deadline = time.monotonic() + 20
+        for worker in self.workers:
+            while True:
+                try:
+                    await worker.verify()
+                    break
+                except Retryable:
+                    assert time.monotonic() < deadline
+                    await asyncio.sleep(0.02)
+        answered = False
+        while not answered and time.monotonic() < deadline:
+            with contextlib.suppress(RedisConnectionError):
+                answered = await self.trial.redis.ping()
+        assert answered
 
     @rule()
     def sweep(self) -> None:
@@ -447,20 +503,24 @@ class TestMachine:
     """The script and the model are the same function of history."""
 
     @pytest.mark.timeout(3_600)
-    def test_any_history_ends_where_the_model_ends(self, store_url: str) -> None:
+    def test_any_history_ends_where_the_model_ends(self, tmp_path: Path) -> None:
         """And both promises hold in every window of it."""
 
         class Here(BudgetMachine):
-            url = store_url
+            server = Server(tmp_path)
 
-        run_state_machine_as_test(
-            Here,
-            settings=settings(
-                max_examples=EXAMPLES,
-                stateful_step_count=STEPS,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-                print_blob=True,
-            ),
-        )
-        assert Here.steps >= EXAMPLES * STEPS * 0.8
+        Here.server.start()
+        try:
+            run_state_machine_as_test(
+                Here,
+                settings=settings(
+                    max_examples=EXAMPLES,
+                    stateful_step_count=STEPS,
+                    deadline=None,
+                    suppress_health_check=list(HealthCheck),
+                    print_blob=True,
+                ),
+            )
+            assert Here.steps >= EXAMPLES * STEPS * 0.8
+        finally:
+            Here.server.kill()
