@@ -38,6 +38,16 @@ class IdKind(enum.StrEnum):
     OTHER = "other"
 
 
+class Whose(enum.Enum):
+    """What a code that no product has can be, seen from the unit it was read for."""
+
+    A_UNITS = enum.auto()  # the unit's own label, or one of another scheme: says nothing of the product
+    ANOTHER_UNITS = (
+        enum.auto()
+    )  # of the same scheme with another id: it was read off something else
+    A_PRODUCTS = enum.auto()  # a product's, of which the catalogue knows nothing
+
+
 UNIT_KINDS: Final = frozenset({IdKind.SSCC, IdKind.LPN})  # name one thing, never a product
 DEFAULT_PATTERNS: Final[Mapping[IdKind, str]] = {  # in the order in which they are tried
     IdKind.LPN: "LPN-?[0-9A-Z]{6,24}",
@@ -107,6 +117,20 @@ class IdForms:
             if pattern.fullmatch(canonical):
                 return Id(kind, canonical)
         return Id(IdKind.OTHER, canonical)
+
+    def whose(self, text: str, symbology: str = "", *, unit_id: str) -> Whose:
+        """Tell what a code is that no product of the catalogue has.
+
+        Only ids of one kind contradict each other: a licence plate in a tote is no sign of another tote.
+        """
+        found, unit = self.read(text, symbology), self.read(unit_id)
+        if found is None:
+            return Whose.A_PRODUCTS
+        if found == unit:
+            return Whose.A_UNITS
+        if found.kind not in UNIT_KINDS:
+            return Whose.A_PRODUCTS
+        return Whose.ANOTHER_UNITS if unit is not None and unit.kind is found.kind else Whose.A_UNITS
 
 
 class _Matcher(Protocol):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evidence.codes import MAX_CODE, normalise
-from evidence.ids import DEFAULT_PATTERNS, MAX_PATTERN, Id, IdForms, IdKind
+from evidence.ids import DEFAULT_PATTERNS, MAX_PATTERN, Id, IdForms, IdKind, Whose
 from schemas.faults import Fatal
 
 DEFAULT = IdForms()
@@ -137,6 +137,39 @@ class TestUri:
     def test_other_ids_have_none(self) -> None:
         """Nobody but the site knows what they mean."""
         assert Id(IdKind.LPN, "LPN-7QX2M80413").uri is None
+
+
+class TestWhose:
+    """`IdForms.whose`."""
+
+    @pytest.mark.parametrize(
+        ("text", "unit_id", "expected"),
+        [
+            ("LPN-7QX2M80413", "LPN-7QX2M80413", Whose.A_UNITS),
+            ("lpn-7qx2m80413", "LPN-7QX2M80413", Whose.A_UNITS),
+            ("tote-0091.3", "TOTE-0091.3", Whose.A_UNITS),
+            (f"]C100{SSCC}", SSCC, Whose.A_UNITS),
+            (f"(01){GTIN}(21)A-7", f"01{GTIN}21A-7", Whose.A_UNITS),
+            ("LPN-7QX2M80413", "tote-0091.3", Whose.A_UNITS),  # the plate of what is in the tote
+            (SSCC, "LPN-7QX2M80413", Whose.A_UNITS),
+            ("LPN-7QX2M80414", "LPN-7QX2M80413", Whose.ANOTHER_UNITS),
+            (completed("10614141123456790"), SSCC, Whose.ANOTHER_UNITS),
+            ("X001ABCDEF", "LPN-7QX2M80413", Whose.A_PRODUCTS),
+            (GTIN, "LPN-7QX2M80413", Whose.A_PRODUCTS),
+            (f"(01){GTIN}(21)A-8", f"01{GTIN}21A-7", Whose.A_PRODUCTS),
+            ("tote-0092.1", "tote-0091.3", Whose.A_PRODUCTS),
+            ("---", "tote-0091.3", Whose.A_PRODUCTS),
+        ],
+    )
+    def test_only_labels_of_one_scheme_contradict(self, text: str, unit_id: str, expected: Whose) -> None:
+        """The unit's own label in any writing, a label of another scheme, another unit's, a product's."""
+        assert expected is DEFAULT.whose(text, unit_id=unit_id)
+
+    @given(st.text(max_size=60), st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True))
+    def test_never_raises_and_knows_its_own(self, text: str, unit_id: str) -> None:
+        """Any text has an answer; the unit's id never reads as another's."""
+        assert DEFAULT.whose(text, unit_id=unit_id) in Whose
+        assert DEFAULT.whose(unit_id, unit_id=unit_id) is not Whose.ANOTHER_UNITS
 
 
 class TestPatterns:
