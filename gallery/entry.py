@@ -58,6 +58,7 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     product_id: str
     digest: bytes  # changes whenever anything of the entry does
     vectors: bytes  # float16[V, 128]: what an index keeps; rounds a cosine by less than 0.001
+    since_ms: int = 0  # when it came to be trusted: the newest design is compared first
 
     def unpack(self) -> Vectors:
         """Return the vectors as float32[V, 128].
@@ -78,7 +79,7 @@ def pack(entry: Entry) -> Reference:
     digest = hashlib.blake2b(msgspec.msgpack.encode(about), digest_size=_DIGEST_BYTES)
     digest.update(vectors)
     digest.update(entry.patches.tobytes())
-    return Reference(entry.product_id, digest.digest(), vectors)
+    return Reference(entry.product_id, digest.digest(), vectors, entry.enrolled_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class _Held:
 
     product_id: str
     digest: bytes
+    since_ms: int
     rows: NDArray[np.intp]
 
 
@@ -61,6 +62,7 @@ class GalleryIndex:
         self.synced_at = float("-inf")  # time.monotonic() when it last agreed with the store
         self._held: dict[str, _Held] = {}
         self._of_product: dict[str, dict[str, None]] = {}  # reference ids in order of arrival
+        self._ordered: dict[str, tuple[str, ...]] = {}  # of the products that were asked for
         self._rows = Rows()
         self._graph = Index(ndim=VECTOR_SIZE, metric="ip", dtype="i8", connectivity=16, expansion_add=64)
 
@@ -108,8 +110,13 @@ class GalleryIndex:
         return self._best(found, vectors, k) if found else []
 
     def references_of(self, product_id: str) -> tuple[str, ...]:
-        """Return the references of a product, in the order they came."""
-        return tuple(self._of_product.get(product_id, ()))
+        """Return the references of a product: the newest, then always the one least like those before it.
+
+        Who compares with the first few has the design of today and, as long as it is held, the one before.
+        """
+        if product_id not in self._ordered and product_id in self._of_product:
+            self._ordered[product_id] = self._in_order(product_id)
+        return self._ordered.get(product_id, ())
 
     def digest_of(self, reference_id: str) -> bytes | None:
         """Return the digest of a reference's content, None if it is not held."""
@@ -156,6 +163,22 @@ class GalleryIndex:
             candidates.append(Candidate(products[place], float(similarity[place]), named))
         return candidates
 
+    def _in_order(self, product_id: str) -> tuple[str, ...]:
+        """Order a product's references: the newest first (of equals the first to come), then the most different."""
+        left = list(self._of_product[product_id])
+        first = max(left, key=lambda each: self._held[each].since_ms)
+        order: list[str] = []
+        likest = dict.fromkeys(left, -1.0)
+        while left:
+            chosen = min(left, key=likest.__getitem__) if order else first
+            left.remove(chosen)
+            order.append(chosen)
+            mine = self._rows.vectors(self._held[chosen].rows)
+            for each in left:
+                cosines = self._rows.vectors(self._held[each].rows) @ mine.T
+                likest[each] = max(likest[each], float(cosines.max(axis=1).mean()))
+        return tuple(order)
+
     def _put(self, reference_id: str, reference: Reference) -> None:
         held = self._held.get(reference_id)
         if held is not None and held.digest == reference.digest:
@@ -164,7 +187,8 @@ class GalleryIndex:
         vectors = reference.unpack()
         rows = self._rows.add(vectors, owner=reference.product_id)
         self._graph.add(rows.astype(np.uint64), vectors, threads=1)
-        self._held[reference_id] = _Held(reference.product_id, reference.digest, rows)
+        self._held[reference_id] = _Held(reference.product_id, reference.digest, reference.since_ms, rows)
+        self._ordered.pop(reference.product_id, None)
         self._of_product.setdefault(reference.product_id, {})[reference_id] = None
 
     def _drop(self, reference_id: str) -> None:
@@ -173,6 +197,7 @@ class GalleryIndex:
             return
         self._graph.remove(held.rows.astype(np.uint64), threads=1)
         self._rows.free(held.rows)
+        self._ordered.pop(held.product_id, None)
         siblings = self._of_product[held.product_id]
         del siblings[reference_id]
         if not siblings:

@@ -3,7 +3,9 @@
     gallery:products                    hash   product id -> product as JSON, retired ones included
     gallery:references:<version>        hash   reference id -> product, digest and vectors, packed
     gallery:patches:<version>:<id>      bytes  int8[V, 196, 48]
-    gallery:facts                       hash   reference id -> product, source, age and picture URIs as JSON
+    gallery:facts                       hash   reference id -> where it stands in its life and why, as JSON (`Facts`)
+    gallery:of:<product>                set    ids of all its references, candidates and retired ones included
+    gallery:turn:<product>              number changes with everything of the product's references
     gallery:versions                    set    model versions that have references
     gallery:feed                        stream which product or reference changed, bounded in length
     gallery:epoch                       text   made with the first change of a store; another one is another store
@@ -15,40 +17,41 @@ new embedding model is rolled out, inspectors of the old one keep their referenc
 
 from __future__ import annotations
 
-import contextlib
-import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
-import redis.asyncio
 import structlog
 from numpy.typing import NDArray
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
 from evidence.discrepancy import CELLS, PATCH_SIZE
 from gallery.entry import Change, Entry, ProductGone, ProductPut, Reference, ReferenceGone, ReferencePut, pack
+from gallery.facts import Facts, State
+from gallery.link import (
+    EPOCH,
+    FACTS,
+    FEED,
+    FEED_LENGTH,
+    OF,
+    PATCHES,
+    PRODUCTS,
+    REFERENCES,
+    SEEN,
+    TURN,
+    VERSIONS,
+    GalleryLink,
+    as_faults,
+    new_epoch,
+    patch_key,
+)
 from schemas import codec
-from schemas.faults import Poison, Retryable
+from schemas.faults import Poison
 from schemas.messages import Product
 
-FEED_LENGTH: Final = 100_000  # events of about 100 bytes; a follower that missed more loads everything anew
 BATCH: Final = 256  # changes a follower takes at once, records a snapshot asks for at once
 START: Final = "0-0"  # before the first event of a feed
-
-_PRODUCTS: Final = "gallery:products"
-_REFERENCES: Final = "gallery:references:"
-_PATCHES: Final = "gallery:patches:"
-_FACTS: Final = "gallery:facts"
-_VERSIONS: Final = "gallery:versions"
-_FEED: Final = "gallery:feed"
-_EPOCH: Final = "gallery:epoch"
 
 _log = structlog.get_logger(__name__)
 
@@ -69,15 +72,6 @@ class News:
     changes: tuple[Change, ...] | None
 
 
-class Facts(msgspec.Struct, frozen=True):
-    """What people want to know of a reference."""
-
-    product_id: str
-    source: str
-    enrolled_ms: int
-    uris: tuple[str, ...]
-
-
 class GalleryStore:
     """The gallery's Redis, for curators (who write) and inspectors (who read).
 
@@ -86,52 +80,55 @@ class GalleryStore:
 
     def __init__(self, url: str, *, timeout_s: float = 2.0) -> None:
         """Connect on first use; `timeout_s` bounds each exchange with Redis."""
+        self.link = GalleryLink(url, timeout_s=timeout_s)
         self._timeout_s = timeout_s
-        # Any: the client's types cover both protocols and both decodings at once, ours is protocol 2 and bytes.
-        self._redis: Any = redis.asyncio.Redis.from_url(
-            url,
-            protocol=2,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            # Once more, at once: a pooled connection may be older than a restart. Every operation here can be repeated.
-            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-        )
-        folder = Path(__file__).parent
-        self._put_reference = self._redis.register_script((folder / "put_reference.lua").read_text())
-        self._withdraw = self._redis.register_script((folder / "withdraw.lua").read_text())
-        self._put_product = self._redis.register_script((folder / "put_product.lua").read_text())
+        self._redis = self.link.redis
+        self._put_reference = self.link.script("put_reference")
+        self._withdraw = self.link.script("withdraw")
+        self._put_product = self.link.script("put_product")
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        await self.link.close()
 
     async def probe(self) -> None:
         """Return if Redis answers."""
-        with _as_faults():
-            await self._redis.exists(_EPOCH)
+        with as_faults():
+            await self._redis.exists(EPOCH)
 
     async def put_reference(self, entry: Entry) -> bool:
         """Keep a reference under its model version, in place of an older one of that id; False if the same is there."""
         version = entry.model_version
-        facts = Facts(entry.product_id, entry.source, entry.enrolled_ms, entry.uris)
-        keys = [_REFERENCES + version, _patch_key(version, entry.reference_id), _FACTS, _VERSIONS, _EPOCH, _FEED]
-        packed = msgspec.msgpack.encode(pack(entry))
+        packed = pack(entry)
+        facts = Facts(
+            entry.product_id,
+            entry.source,
+            entry.enrolled_ms,
+            entry.uris,
+            model_version=version,
+            digest=packed.digest.hex(),
+        ).moved(State.TRUSTED, at_ms=entry.enrolled_ms, why=f"enrolled by {entry.source or 'nobody named'}")
+        keys = [REFERENCES + version, patch_key(version, entry.reference_id), FACTS, VERSIONS, EPOCH, FEED]
+        keys += [OF + entry.product_id, TURN + entry.product_id]
         said: list[bytes | str | int] = [
-            packed,
+            msgspec.msgpack.encode(packed),
             entry.patches.tobytes(),
             msgspec.json.encode(facts),
             version,
-            _new_epoch(),
+            new_epoch(),
             FEED_LENGTH,
         ]
-        with _as_faults():
+        with as_faults():
             return bool(await self._put_reference(keys=keys, args=[entry.reference_id, *said]))
 
-    async def withdraw(self, reference_id: str) -> bool:
-        """Take a reference out for all model versions; False if it is not there."""
-        keys = [_FACTS, _VERSIONS, _EPOCH, _FEED]
-        said: list[bytes | str | int] = [reference_id, _REFERENCES, _PATCHES, _new_epoch(), FEED_LENGTH]
-        with _as_faults():
+    async def withdraw(self, reference_id: str, *, why: str = "", at_ms: int = 0) -> bool:
+        """Take a reference out for all model versions; False if it is not there. Why stays on record."""
+        known = await self.facts(reference_id) or Facts("", "", at_ms, ())
+        facts = msgspec.structs.replace(known.moved(State.WITHDRAWN, at_ms=at_ms, why=why), uris=())
+        keys = [FACTS, VERSIONS, EPOCH, FEED]
+        said: list[bytes | str | int] = [reference_id, REFERENCES, PATCHES, new_epoch(), FEED_LENGTH]
+        said += [msgspec.json.encode(facts), SEEN, TURN, known.product_id]
+        with as_faults():
             return bool(await self._withdraw(keys=keys, args=said))
 
     async def put_product(self, product: Product) -> bool:
@@ -139,23 +136,23 @@ class GalleryStore:
 
         A retired one stays on record as retired: its references are kept but not searched, and it may come back.
         """
-        said: list[bytes | str | int] = [product.product_id, codec.encode(product), _new_epoch(), FEED_LENGTH]
-        with _as_faults():
-            return bool(await self._put_product(keys=[_PRODUCTS, _EPOCH, _FEED], args=said))
+        said: list[bytes | str | int] = [product.product_id, codec.encode(product), new_epoch(), FEED_LENGTH]
+        with as_faults():
+            return bool(await self._put_product(keys=[PRODUCTS, EPOCH, FEED], args=said))
 
     async def position(self) -> Position:
         """Return where the feed ends now: take it before a snapshot, follow from it afterwards."""
-        with _as_faults():
+        with as_faults():
             async with self._redis.pipeline(transaction=True) as both:
-                both.get(_EPOCH).xrevrange(_FEED, count=1)
+                both.get(EPOCH).xrevrange(FEED, count=1)
                 epoch, last = await both.execute()
         return Position(epoch=(epoch or b"").decode(), event=last[0][0].decode() if last else START)
 
     async def snapshot(self, model_version: str) -> AsyncIterator[tuple[Change, ...]]:
         """Yield all products and all references of a model version, in batches; some may come twice."""
-        async for fields in self._scan(_PRODUCTS):
+        async for fields in self._scan(PRODUCTS):
             yield tuple(change for key, raw in fields if (change := _product(key, raw)) is not None)
-        async for fields in self._scan(_REFERENCES + model_version):
+        async for fields in self._scan(REFERENCES + model_version):
             yield tuple(change for key, raw in fields if (change := _reference(key, raw)) is not None)
 
     async def news(self, position: Position, model_version: str, *, wait_s: float) -> News:
@@ -164,11 +161,11 @@ class GalleryStore:
         Events are only believed if the one at `position` is still there: then none after it can have been trimmed, and
         the store has not lost its last writes in a crash.
         """
-        with _as_faults():
+        with as_faults():
             block_ms = max(1, round(1000 * min(wait_s, self._timeout_s / 2)))
-            read = await self._redis.xread({_FEED: position.event}, count=BATCH, block=block_ms)
+            read = await self._redis.xread({FEED: position.event}, count=BATCH, block=block_ms)
             async with self._redis.pipeline(transaction=True) as both:
-                both.get(_EPOCH).xrange(_FEED, min=position.event, max=position.event)
+                both.get(EPOCH).xrange(FEED, min=position.event, max=position.event)
                 epoch, here = await both.execute()
         events = read[0][1] if read else []
         whole = bool(here) or (position.event == START and not events)
@@ -185,8 +182,8 @@ class GalleryStore:
         """Return int8[V, 196, 48] of each reference that is there for this model version, as read-only arrays."""
         if not reference_ids:
             return {}
-        with _as_faults():
-            found = await self._redis.mget([_patch_key(model_version, each) for each in reference_ids])
+        with as_faults():
+            found = await self._redis.mget([patch_key(model_version, each) for each in reference_ids])
         return {
             reference_id: np.frombuffer(raw, np.int8).reshape(-1, CELLS, PATCH_SIZE)
             for reference_id, raw in zip(reference_ids, found, strict=True)
@@ -194,9 +191,9 @@ class GalleryStore:
         }
 
     async def facts(self, reference_id: str) -> Facts | None:
-        """Return what is known of a reference, None if it was withdrawn or never was."""
-        with _as_faults():
-            raw = await self._redis.hget(_FACTS, reference_id)
+        """Return what is known of a reference, None if it never was."""
+        with as_faults():
+            raw = await self._redis.hget(FACTS, reference_id)
         return None if raw is None else msgspec.json.decode(raw, type=Facts)
 
     async def uris(self, reference_id: str) -> tuple[str, ...]:
@@ -206,15 +203,15 @@ class GalleryStore:
 
     async def counts(self) -> dict[str, int]:
         """Return how many references each model version has."""
-        with _as_faults():
-            versions = sorted(version.decode() for version in await self._redis.smembers(_VERSIONS))
-            return {version: await self._redis.hlen(_REFERENCES + version) for version in versions}
+        with as_faults():
+            versions = sorted(version.decode() for version in await self._redis.smembers(VERSIONS))
+            return {version: await self._redis.hlen(REFERENCES + version) for version in versions}
 
     async def _scan(self, key: str) -> AsyncIterator[list[tuple[bytes, bytes]]]:
         """Yield the fields of a hash; those that are there all the time are sure to come."""
         cursor, first = 0, True
         while cursor or first:
-            with _as_faults():
+            with as_faults():
                 cursor, fields = await self._redis.hscan(key, cursor, count=BATCH)
             first = False
             yield list(fields.items())
@@ -224,15 +221,15 @@ class GalleryStore:
         products = sorted(key for kind, key in named if kind == b"product")
         references = sorted(key for kind, key in named if kind == b"reference")
         changes: list[Change | None] = []
-        with _as_faults():
+        with as_faults():
             if products:
-                found = await self._redis.hmget(_PRODUCTS, products)
+                found = await self._redis.hmget(PRODUCTS, products)
                 changes += [
                     ProductGone(_text(key)) if raw is None else _product(key, raw)
                     for key, raw in zip(products, found, strict=True)
                 ]
             if references:
-                found = await self._redis.hmget(_REFERENCES + model_version, references)
+                found = await self._redis.hmget(REFERENCES + model_version, references)
                 changes += [
                     ReferenceGone(_text(key)) if raw is None else _reference(key, raw)
                     for key, raw in zip(references, found, strict=True)
@@ -261,20 +258,3 @@ def _reference(key: bytes, raw: bytes) -> Change | None:
 def _text(key: bytes) -> str:
     """Return an id as text; one that is none, written by who knows whom, stays apart from all others."""
     return key.decode(errors="backslashreplace")
-
-
-def _patch_key(model_version: str, reference_id: str) -> str:
-    return f"{_PATCHES}{model_version}:{reference_id}"
-
-
-def _new_epoch() -> str:
-    return secrets.token_hex(8)
-
-
-@contextlib.contextmanager
-def _as_faults() -> Iterator[None]:
-    """Turn the client's errors into the one that says: wait for the gallery."""
-    try:
-        yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise Retryable("gallery", f"gallery store: {type(error).__name__}: {error}") from error

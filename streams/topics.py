@@ -212,7 +212,7 @@ TOPICS: Final = (
         partitions=6,
         retention_ms=FOREVER_MS,
         cleanup=Cleanup.COMPACT,
-        writers=("catalogue systems",),
+        writers=("catalogue systems", "settler", "sideline gallery"),
         readers=("curator",),
         from_outside=True,
     ),

@@ -173,6 +173,18 @@ class Metrics:
             ["change"],
             registry=registry,
         )
+        self.gallery_candidates: Final = Counter(
+            "sideline_gallery_candidates",
+            "Judged captures by what they did in the gallery: candidate, seen, known, contradicts, contradicted.",
+            ["effect"],
+            registry=registry,
+        )
+        self.proposals: Final = Counter(
+            "sideline_gallery_proposals",
+            "Judged stops that the settler told the gallery of.",
+            ["site", "verdict"],
+            registry=registry,
+        )
         self.scans: Final = Counter("sideline_scans", "Scans stored by the tracker.", ["site"], registry=registry)
         # What is running?
         self.version: Final = Gauge(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import AbstractContextManager
-from typing import Final
 
 import msgspec
 
@@ -17,13 +15,12 @@ from evidence.triton import Models
 from evidence.views import ViewFetcher
 from gallery.examine import Examiner
 from gallery.index import GalleryIndex
+from gallery.nearest import Tally
 from gallery.patches import PatchCache
 from schemas.messages import Capture
 from telemetry.metrics import METRICS
 from workers.answers import Findings
 from workers.fetching import fetch_pictures
-
-LOOK_AGAIN_S: Final = 0.08
 
 
 class Investigator:
@@ -40,14 +37,16 @@ class Investigator:
         patches: PatchCache,
         calibration: Calibration,
         scan_wait_s: float,
+        tally: Tally,
     ) -> None:
-        """Take the parts; all of them are open."""
+        """Take the parts; all of them are open. `tally` counts which references captures are nearest to."""
         self._fetcher = fetcher
         self._pictures = pictures
         self._models = models
         self._board = board
         self._examiner = Examiner(index=index, patches=patches, calibration=calibration, stage=_timed)
         self._scan_wait_s = scan_wait_s
+        self._tally = tally
         self.calibration = calibration
 
     async def investigate(self, capture: Capture, *, append_ms: int) -> Findings:
@@ -78,6 +77,8 @@ class Investigator:
             expected=capture.expected_products,
             insets=[inset(width, height) for width, height in prepared.sizes],
         )
+        if identity.product_id is not None and evidence.references:
+            self._tally.count(identity.product_id, evidence.references[0])
         return Findings(msgspec.structs.replace(evidence, view=prepared.views[evidence.view]), identity)
 
     async def _prepare(self, capture: Capture) -> Prepared:
@@ -91,14 +92,11 @@ class Investigator:
         return prepared
 
     async def _scans(self, capture: Capture, append_ms: int) -> ScansOfUnit:
-        """Read the unit's scans, waiting a moment for one that is on its way, or that is nearer than the one there."""
+        """Read the unit's scans, waiting a moment for one that is on its way."""
         with METRICS.stage.labels(stage="scan").time():
-            while True:
-                scans = await self._board.of(capture.site, capture.unit_id, at_ms=append_ms)
-                now_ms = round(time.time() * 1000)
-                if scans.settled(now_ms) or now_ms > append_ms + 1000 * self._scan_wait_s:
-                    return scans
-                await asyncio.sleep(LOOK_AGAIN_S)
+            return await self._board.wait_for(
+                capture.site, capture.unit_id, at_ms=append_ms, patience_s=self._scan_wait_s
+            )
 
 
 def _timed(stage: str) -> AbstractContextManager[object]:

@@ -28,6 +28,8 @@ from evidence.triton import Models
 from evidence.views import ViewFetcher
 from gallery.follow import Follower
 from gallery.index import GalleryIndex
+from gallery.lives import Lives
+from gallery.nearest import Tally
 from gallery.patches import PatchCache
 from gallery.store import GalleryStore
 from schemas.codec import cloud_headers
@@ -261,6 +263,7 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
         index = GalleryIndex(model_version=served.embedding)
         follower = Follower(gallery, index)
         await follower.load()
+        tally = Tally(Lives(gallery.link))
         board = ScanBoard(settings.redis_decisions_url, window_s=settings.scan_window_s)
         stack.push_async_callback(board.close)
         fetcher = ViewFetcher(roots=settings.image_roots, buckets=settings.s3_buckets, s3_endpoint=settings.s3_endpoint)
@@ -294,6 +297,7 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
                 patches=PatchCache(gallery, index),
                 calibration=calibration,
                 scan_wait_s=settings.scan_wait_s,
+                tally=tally,
             ),
             answers=Answers(calibration=calibration, served=served, audit_key=settings.audit_key or settings.store_id),
             outbox=outbox,
@@ -321,7 +325,7 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
             head_limit_s=2 * settings.decide_within_s + settings.picture_timeout_s,
             observe=observe,
             outdated=sites_changed(store, sites),
-            background=[follower.follow],
+            background=[follower.follow, tally.keep_writing],
         )
 
 

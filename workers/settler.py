@@ -23,6 +23,7 @@ from streams.topics import Entity, topic
 from streams.window import Limits
 from telemetry.metrics import METRICS
 from workers.mailroom import Sites, Undertaker, check_site, read
+from workers.proposals import Proposer
 from workers.sites import registered_sites, sites_changed
 
 LOOK_EVERY_S: Final = 30.0  # at whose verdicts differ from the others'
@@ -32,10 +33,11 @@ log = structlog.get_logger(__name__)
 class Settler:
     """Settles verdicts."""
 
-    def __init__(self, store: DecisionStore, sites: Sites) -> None:
-        """Take the decision store and who may send verdicts."""
+    def __init__(self, store: DecisionStore, sites: Sites, proposer: Proposer) -> None:
+        """Take the decision store, who may send verdicts, and what tells the gallery."""
         self._store = store
         self._sites = sites
+        self._proposer = proposer
 
     async def settle(self, delivery: Delivery) -> None:
         """Handle one verdict. Delivered twice it settles once: the store keeps which token went where."""
@@ -47,6 +49,7 @@ class Settler:
             raise Poison(Reason.NO_SUBJECT, "the verdict names neither a capture nor a unit")
         settlement = await self._store.settle(disposition)
         METRICS.verdicts.labels(site=disposition.site, verdict=disposition.verdict.value, effect=settlement.state).inc()
+        await self._proposer.propose(disposition, settlement)
 
 
 class Watch:
@@ -90,7 +93,7 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
             group="settler",
             entity="disposition",
             topics=[topic(Entity.DISPOSITIONS, site) for site in sites],
-            handle=Settler(store, sites).settle,
+            handle=Settler(store, sites, Proposer(store, outbox, source=settings.worker_name)).settle,
             bury=Undertaker(outbox, entity="disposition", worker=settings.worker_name).bury,
             breakers=Breakers({"redis": store.verify, "kafka": outbox.probe}),
             # One at a time per partition: the first verdict on a unit settles, so order within a key matters.

@@ -6,95 +6,25 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
-import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import redis
 
 from evidence.discrepancy import CELLS, PATCH_SIZE, quantise
 from gallery.entry import Entry, Vectors
+from gallery.facts import State
 from gallery.follow import Follower
 from gallery.index import GalleryIndex
 from gallery.patches import PatchCache
 from gallery.store import GalleryStore, Position
 from schemas.faults import Retryable
 from schemas.messages import Product
+from tests.integration.gallery.conftest import WITHIN_S, OwnRedis
 
 VERSION = "gallery_embedding:1"
-WITHIN_S = 10.0  # far above the second that is promised; the machine may be busy
-
-
-class OwnRedis:
-    """A Redis of one test, which may stop, lose everything and start again on the same port."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
-        program = shutil.which("redis-server")
-        if program is None:
-            pytest.fail("redis-server is missing; install it with: apt-get install redis-server")
-        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""]
-        self._process = subprocess.Popen(
-            [program, *arguments, "--appendonly", "yes", "--loglevel", "warning"], stdout=subprocess.DEVNULL
-        )
-        until = time.monotonic() + WITHIN_S
-        while True:
-            with contextlib.suppress(redis.RedisError), self.client() as client:
-                client.ping()
-                return
-            assert time.monotonic() < until, "redis-server does not answer"
-
-    def stop(self) -> None:
-        """Kill the server; what the append-only file holds stays."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def wipe(self) -> None:
-        """Remove the files of a stopped server."""
-        for path in self._folder.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-    @contextlib.contextmanager
-    def client(self) -> Iterator[redis.Redis]:
-        """Return a plain client, for doing what no one should do."""
-        client = redis.Redis(port=self.port, socket_timeout=2)
-        try:
-            yield client
-        finally:
-            client.close()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[OwnRedis]:
-    """A running Redis of this test's own."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = OwnRedis(folder)
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-async def store(server: OwnRedis) -> AsyncIterator[GalleryStore]:
-    """A store on it."""
-    store = GalleryStore(server.url)
-    yield store
-    await store.close()
 
 
 def vectors(seed: int, views: int = 2) -> Vectors:
@@ -186,14 +116,19 @@ class TestStore:
         await store.withdraw("R-1")
         assert () == await store.uris("R-1")
 
-    async def test_a_withdrawn_reference_leaves_nothing(self, store: GalleryStore, server: OwnRedis) -> None:
-        """All model versions of it go, patch maps included, once."""
+    async def test_a_withdrawn_reference_leaves_its_facts(self, store: GalleryStore, server: OwnRedis) -> None:
+        """All model versions of it go, patch maps included, once; who took it out and why stays on record."""
         await store.put_reference(entry(1))
         await store.put_reference(entry(1, version="gallery_embedding:2"))
 
-        assert [True, False] == [await store.withdraw("R-1"), await store.withdraw("R-1")]
+        withdrawn = [await store.withdraw("R-1", why="ann: torn"), await store.withdraw("R-1", why="again")]
+        facts = await store.facts("R-1")
+
+        assert [True, False] == withdrawn
+        assert facts is not None
+        assert (State.WITHDRAWN, "ann: torn", ()) == (facts.state, facts.why, facts.uris)
         with server.client() as client:
-            assert {b"gallery:versions", b"gallery:epoch", b"gallery:feed"} == set(client.keys("*"))
+            assert [] == client.keys("gallery:references:*") + client.keys("gallery:patches:*")
 
     async def test_versions_are_counted(self, store: GalleryStore) -> None:
         """How far a new embedding model has got can be seen."""
