@@ -111,7 +111,7 @@ class Seen:
         if self._first is None or self._last is None:
             raise Fatal(f"site {site} has no decision from then on: sideline tail decisions --from-beginning lists all")
         raise Fatal(
-            f"no decision of site {site} lies in the range; met were some from {self._first.decided_at.isoformat()} "
+            f"no decision of the site lies in the range; {site} has some from {self._first.decided_at.isoformat()} "
             f"to {self._last.decided_at.isoformat()}"
         )
 
