@@ -16,8 +16,11 @@ from cli.here import Line, here, the_site
 from cli.verdicts import Timeouts, read
 from feedback.expiry import Hearing, Need, OldFile, bytes_of, old_files, remove
 from feedback.labels import SPOKEN
+from gallery.facts import State
+from gallery.store import GalleryStore
 from schemas.faults import Fatal
 from schemas.messages import Capture, Decision, Disposition, Reference
+from schemas.words import Verdict
 from settings.line import Settings
 from streams.topics import DAY_MS, Entity, Scope, last_seq, spec, topic
 
@@ -129,7 +132,7 @@ async def _hear(line: Line, settings: Settings, wanted: str | None, rule: Rule) 
     except OSError as error:
         raise Fatal(f"{error.filename} cannot be read: {error.strerror}; SIDELINE_IMAGE_ROOTS names it") from error
     unreadable: Counter[str] = Counter()
-    await _hear_references(line, hearing, unreadable)
+    await _hear_references(line, hearing, rule, unreadable)
     store = line.store()
     try:
         await store.verify()
@@ -197,14 +200,41 @@ async def _needs(line: Line, site: str, horizon_began_ms: float, unreadable: Cou
         await waiting.close()
 
 
-async def _hear_references(line: Line, hearing: Hearing, unreadable: Counter[str]) -> None:
-    """Keep what references and candidates show: all that were announced and not withdrawn."""
-    newest: dict[str, Reference] = {}
-    async for reference, _ in read(line, topic(Entity.REFERENCES), Reference, 0, unreadable):
-        newest[reference.reference_id] = reference
-    for reference in newest.values():
-        for view in () if reference.withdrawn else reference.views:
-            hearing.keep(view.uri, Need.REFERENCE)
+async def _hear_references(line: Line, hearing: Hearing, rule: Rule, unreadable: Counter[str]) -> None:
+    """Keep what references show: those somebody vouches for, and captures that the gallery took or has yet to look at.
+
+    Raises:
+        Fatal: the gallery is empty, so it cannot say which captures it took.
+        Retryable: `gallery` is away.
+    """
+    newest: dict[str, tuple[Reference, int]] = {}
+    async for reference, (append_ms, _, _) in read(line, topic(Entity.REFERENCES), Reference, 0, unreadable):
+        newest[reference.reference_id] = reference, append_ms
+    gallery = GalleryStore(line.endpoints.redis_gallery_url)
+    try:
+        proposed = any(reference.judged is not None for reference, _ in newest.values())
+        if proposed and not (await gallery.position()).epoch:
+            raise Fatal(
+                "the gallery's store is empty, so which captures became references is not known: let the curator fill "
+                "it first (sideline up), or name the right store in SIDELINE_REDIS_GALLERY_URL"
+            )
+        for reference, append_ms in newest.values():
+            if reference.withdrawn or not await _in_use(gallery, reference, append_ms, rule):
+                continue
+            for view in reference.views:
+                hearing.keep(view.uri, Need.REFERENCE)
+    finally:
+        await gallery.close()
+
+
+async def _in_use(gallery: GalleryStore, reference: Reference, append_ms: int, rule: Rule) -> bool:
+    """Tell whether a reference that was not withdrawn by hand is one, or may become one."""
+    if reference.judged is None:
+        return True
+    facts = await gallery.facts(reference.reference_id)
+    if facts is not None:
+        return facts.state is not State.WITHDRAWN
+    return reference.judged.verdict is Verdict.SELLABLE and append_ms / 1000 > rule.now - rule.plain_s
 
 
 def _delete(file: OldFile, outcome: Outcome, *, dry_run: bool) -> None:

@@ -114,8 +114,7 @@ def program(folder: RunFolder, libs: Path, *, port: int, controller_port: int, e
             "kafka.tools.StorageTool",
             "format",
             "--ignore-formatted",
-            "-t",
-            cluster_id,
+            f"--cluster-id={cluster_id}",  # one word: one in 64 ids begins with a dash
             "-c",
             str(config),
         ]

@@ -13,14 +13,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
+import redis.asyncio
 
 from budget.config import DAY_MS, BudgetConfig
 from budget.sample import Trial
 from deploy.local.endpoints import Endpoints
 from deploy.local.folder import checkout
+from gallery.facts import Facts, State
 from schemas.codec import decode, encode, new_uuid7
-from schemas.messages import Capture, Decision, Message, Reference, View
+from schemas.messages import Capture, Decision, Judged, Message, Reference, View
 from schemas.words import Verdict
 from streams.outbox import Outbox
 from streams.topics import Entity, create_topics, topic
@@ -37,6 +40,7 @@ class Yard:
 
     trial: Trial
     other: Trial
+    gallery: redis.asyncio.Redis
     outbox: Outbox
     root: Path
     environment: dict[str, str]
@@ -99,11 +103,16 @@ async def yard(servers: Endpoints, unique: str, tmp_path: Path) -> AsyncIterator
         **servers.variables(),
         "SIDELINE_RUN_DIR": str(tmp_path / "run"),
         "SIDELINE_REDIS_DECISIONS_URL": url,
+        "SIDELINE_REDIS_GALLERY_URL": servers.redis_gallery_url.rsplit("/", 1)[0] + f"/{DATABASE}",
         "SIDELINE_STORE_ID": trial.store_id,
         "SIDELINE_IMAGE_ROOTS": str(tmp_path / "images"),
     }
-    yield Yard(trial, other, outbox, tmp_path / "images", environment)
+    gallery = redis.asyncio.Redis.from_url(environment["SIDELINE_REDIS_GALLERY_URL"])
+    await gallery.set("gallery:epoch", "test")
+    yield Yard(trial, other, gallery, outbox, tmp_path / "images", environment)
     await trial.redis.delete("sideline:sites")  # commands of later tests read the topics of every registered site
+    await gallery.flushdb()
+    await gallery.aclose()
     await outbox.close()
     await trial.close()
     await other.close()
@@ -130,6 +139,12 @@ async def furnish(yard: Yard) -> None:
     await refer(yard, "needed-reference")
     await refer(yard, "goes-withdrawn")
     await refer(yard, "goes-withdrawn", withdrawn=True)
+    await yard.decide(*(yard.picture(name) for name in ("needed-candidate", "needed-proposed", "goes-dropped")))
+    await yard.decide(yard.picture("goes-contradicted"))
+    await refer(yard, "needed-candidate", judged=Verdict.SELLABLE, state=State.CANDIDATE)
+    await refer(yard, "needed-proposed", judged=Verdict.SELLABLE)
+    await refer(yard, "goes-dropped", judged=Verdict.SELLABLE, state=State.WITHDRAWN)
+    await refer(yard, "goes-contradicted", judged=Verdict.DAMAGED)
     await yard.decide(yard.picture("needed-other-site"))
     await yard.decide(yard.pictures["needed-other-site"].as_uri(), trial=yard.other)
     await yard.decide(yard.picture("needed-undecided"))
@@ -138,8 +153,10 @@ async def furnish(yard: Yard) -> None:
     yard.picture("stray", days=40)
 
 
-async def refer(yard: Yard, name: str, *, withdrawn: bool = False) -> None:
-    """Publish a reference that shows a picture, or withdraw it."""
+async def refer(
+    yard: Yard, name: str, *, withdrawn: bool = False, judged: Verdict | None = None, state: State | None = None
+) -> None:
+    """Publish a reference that shows a picture, or withdraw it; `state` is where the gallery has it."""
     path = yard.pictures[name]
     reference = Reference(
         reference_id=f"{yard.trial.name}-{name}",
@@ -147,8 +164,25 @@ async def refer(yard: Yard, name: str, *, withdrawn: bool = False) -> None:
         views=[] if withdrawn else [View(uri=path.as_uri(), sha256="0" * 64, size=path.stat().st_size)],
         enrolled_at=datetime.now(UTC),
         withdrawn=withdrawn,
+        judged=None if judged is None else judgement(yard, judged),
     )
+    if state is not None:
+        facts = Facts("p", "test", 0, (path.as_uri(),), state=state)
+        await yard.gallery.hset("gallery:facts", reference.reference_id, msgspec.json.encode(facts))
     await yard.send(Entity.REFERENCES, reference, site=None)
+
+
+def judgement(yard: Yard, verdict: Verdict) -> Judged:
+    """Return a person's judgement of a capture."""
+    return Judged(
+        disposition_id="d",
+        site=yard.trial.name,
+        associate_id="anna",
+        verdict=verdict,
+        judged_at=datetime.now(UTC),
+        capture_id=new_uuid7(at_ms=time.time_ns() // 1_000_000, random_bits=2),
+        unit_id="u",
+    )
 
 
 def capture_of(yard: Yard, name: str) -> Capture:
@@ -224,6 +258,14 @@ class TestRefusals:
         result = await yard.run()
         assert "sideline restore" in result.stderr
         assert set() == yard.gone()
+
+    async def test_a_gallery_that_forgot_what_it_took(self, yard: Yard) -> None:
+        """An empty one would give up every picture that became a reference."""
+        yard.picture("a")
+        await refer(yard, "a", judged=Verdict.SELLABLE)
+        await yard.gallery.delete("gallery:epoch")
+        result = await yard.run()
+        assert "the gallery's store is empty" in result.stderr
 
     async def test_another_store(self, yard: Yard) -> None:
         """An empty one waits for nothing, so it must not be asked."""
