@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,6 +40,7 @@ class Heap:
     docket: Docket
     pictures: dict[str, list[View]]
     passes: int
+    audits_refused: int  # passes whose lot said audit, for which the station had no capacity
     unreadable: int
 
 
@@ -56,6 +57,7 @@ async def gather(line: Line, site: str, since: datetime, until: datetime) -> Hea
     start_ms = round(since.timestamp() * 1000) - EARLY_MS
     stops: dict[str, Stop] = {}
     passes: dict[int, int] = defaultdict(int)  # a bit for each seq: a decision may come twice, and there are millions
+    refused: dict[int, int] = defaultdict(int)  # the same
     unreadable: Counter[str] = Counter()
     heard = await _heard(line, site, start_ms, unreadable)
     store = line.store()
@@ -66,6 +68,8 @@ async def gather(line: Line, site: str, since: datetime, until: datetime) -> Hea
                 continue
             if decision.divert in {Divert.NONE, Divert.AUDIT}:
                 passes[decision.seq // _BITS] |= 1 << decision.seq % _BITS
+            if decision.divert is Divert.NONE and _drawn(decision):
+                refused[decision.seq // _BITS] |= 1 << decision.seq % _BITS
             if decision.divert is not Divert.NONE and decision.capture_id not in stops:
                 stops[decision.capture_id] = Stop(decision, await timeouts.of(decision))
     finally:
@@ -76,7 +80,15 @@ async def gather(line: Line, site: str, since: datetime, until: datetime) -> Hea
         async for event, _ in read(line, topic(Entity.SIDELINED, site), Sidelined, start_ms, unreadable)
         if event.capture_id in stops
     }
-    return Heap(docket, pictures, sum(bits.bit_count() for bits in passes.values()), unreadable.total())
+    return Heap(docket, pictures, _count(passes), _count(refused), unreadable.total())
+
+
+def _drawn(decision: Decision) -> bool:
+    return decision.audit_draw_ppm is not None and decision.audit_draw_ppm < decision.audit_ppm
+
+
+def _count(bits: Mapping[int, int]) -> int:
+    return sum(each.bit_count() for each in bits.values())
 
 
 async def _heard(line: Line, site: str, start_ms: int, unreadable: Counter[str]) -> list[Heard]:

@@ -91,6 +91,7 @@ def place(album: Album, docket: Docket, out: Path, wanted: Order | None = None) 
             out,
             docket,
             passes=12_345,
+            audits_refused=7,
             pictures=album.views,
             references=album.references,
             fetch=album.fetch,
@@ -163,7 +164,7 @@ class TestWhole:
             assert verdict.verdict.value == sample.facts["verdict"]
             assert "anna" not in sample.facts.values()
         assert not check(data, deep=True).spoiled
-        assert (12_345, 10_000.0) == (told.estimate.passes, told.estimate.passes_estimated)
+        assert (12_345, 10_000.0, 7) == (told.estimate.passes, told.estimate.passes_estimated, told.audits_refused)
 
     def test_the_same_order_again_changes_nothing(self, tmp_path: Path) -> None:
         """And needs no picture."""

@@ -44,6 +44,7 @@ class Told(msgspec.Struct, frozen=True):
     contradicted: int
     unknown_kinds: int  # verdicts that name a kind of tomorrow; the kind was left out
     no_chance: int  # the record does not say how likely it was to be looked at
+    audits_refused: int  # passes that were drawn, for which the station had no capacity
     dispositions_left_out: dict[str, int]
     samples: dict[str, int]  # by split
     references: int

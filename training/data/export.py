@@ -51,6 +51,8 @@ class _Counts:
     references_missing: list[str] = field(default_factory=list)
     without_pictures: int = 0
     depth_missing: int = 0
+    own_pictures: int = 0  # references that are samples
+    audits_refused: int = 0
 
 
 def labelled(docket: Docket) -> list[Stop]:
@@ -75,6 +77,7 @@ async def export(
     docket: Docket,
     *,
     passes: int,
+    audits_refused: int,
     pictures: Mapping[str, Sequence[View]],
     references: Sequence[Reference],
     fetch: Fetch,
@@ -83,7 +86,8 @@ async def export(
 ) -> Told:
     """Write judged captures and the references of their products into `out`, and return what was done.
 
-    `passes` counts the captures of the range that were decided to go on, `pictures` are the views of each diverted
+    `passes` counts the captures of the range that were decided to go on, `audits_refused` those of them that were drawn
+    for an audit that the station had no capacity for. `pictures` are the views of each diverted
     capture as it announced them. Run again it goes on where it was; when all is there it changes nothing.
 
     Raises:
@@ -108,7 +112,8 @@ async def export(
             queries, pristine = rows["query", split], rows["reference", split]
             if queries or pristine:
                 writer.trees[split].close(queries, pristine)
-        told = _told(docket, passes, now_ms, rows, counts, own_pictures=len(references) - len(apart))
+        counts.own_pictures, counts.audits_refused = len(references) - len(apart), audits_refused
+        told = _told(docket, passes, now_ms, rows, counts)
         finish(out, told)
     except OSError as error:
         raise Fatal(f"{out} cannot be written to: {error.strerror}. Run it again once that is mended") from error
@@ -225,8 +230,6 @@ def _told(
     now_ms: int,
     rows: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]],
     counts: _Counts,
-    *,
-    own_pictures: int,
 ) -> Told:
     """Sum up."""
     judged = [stop for stop in docket.stops if stop.first is not None]
@@ -255,10 +258,11 @@ def _told(
         contradicted=sum(stop.contradicted for stop in judged),
         unknown_kinds=unknown_kinds,
         no_chance=sum(chance_ppm(stop.decision) == 0 for stop in judged),
+        audits_refused=counts.audits_refused,
         dispositions_left_out=dict(sorted(docket.left_out.items())),
         samples={split: len(samples[split]) for split in SPLITS},
         references=len(pristine),
-        references_of_samples=own_pictures,
+        references_of_samples=counts.own_pictures,
         without_pictures=counts.without_pictures,
         missing=len(counts.missing),
         missing_named=sorted(counts.missing)[:_MOST_LISTED],
