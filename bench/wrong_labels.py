@@ -11,7 +11,8 @@ turn, on three kinds of wrong label:
     unread     the same, and no code can be read in the pixels
     print      the code in the pixels is the other product's as well: only looks can tell
 
-Labels of the product that looks most alike (a sibling, mostly) are told apart from labels of any other.
+Labels of the product that looks most alike (a sibling, mostly) are told apart from labels of any other. At last the
+captures are named by looks alone, among so many expected products: with their own among them, and as strangers without.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from training.evaluation.shelf import Enrolled, Shelf, fill
 from training.evaluation.source import RawView, prepare
 
 MODELS: Final = Path("triton_models")
+SIZES: Final = (1, 3, 10, 30)  # of lists of expected products; beside them, the whole gallery without a list
 OTHERS: Final = 8  # wrong labels tried on each capture, beside that of the most alike product
 
 
@@ -137,8 +139,7 @@ def identified(found: Found, scanned: int, codes: Sequence[tuple[int, bool]], li
     nearest = np.argsort(-np.array(found.pooled))[:SHORTLIST].tolist()
     named = [scanned, *(product for product, _ in codes)]
     candidates = [
-        ImageCandidate(str(each), found.pooled[each] if each in nearest else 0.0, found.patch[each])
-        for each in dict.fromkeys((*nearest, *named))
+        ImageCandidate(str(each), found.pooled[each], found.patch[each]) for each in dict.fromkeys((*nearest, *named))
     ]
     return identify(
         scan=ScanClaim(str(scanned), str(scanned), 0),
@@ -181,6 +182,29 @@ def tell(rows: Sequence[Found], limits: IdentityLimits) -> Iterator[str]:
             yield f"wrong label ({kind}) of {whose}: found {share(found)}"
 
 
+def strangers(rows: Sequence[Found], limits: IdentityLimits) -> Iterator[str]:
+    """Say how often looks alone name a product, among so many: whose own is there, and whose is not."""
+    everyone = len(rows[0].pooled)
+    for size in (*(each for each in SIZES if each < everyone), everyone):
+        right, wrong, alien = [], [], []
+        for each in rows:
+            others = np.random.default_rng([each.number, size]).permutation(everyone).tolist()
+            others = [product for product in others if product != each.own][:size]
+            known = named(each, [each.own, *others[: size - 1]], limits, listed=size < everyone)
+            right.append(known == str(each.own))
+            wrong.append(known not in {None, str(each.own)})
+            alien.append(named(each, others, limits, listed=size < everyone) is not None)
+        yield f"{size} products: right {share(right)}; wrong {share(wrong)}; strangers named {share(alien)}"
+
+
+def named(found: Found, choice: Sequence[int], limits: IdentityLimits, *, listed: bool) -> str | None:
+    """Name a capture by its looks alone, as one of some products."""
+    nearest = sorted(choice, key=lambda each: -found.pooled[each])[:SHORTLIST]
+    candidates = [ImageCandidate(str(each), found.pooled[each], found.patch[each]) for each in nearest]
+    expected = [str(each) for each in choice] if listed else []
+    return identify(scan=None, codes=[], candidates=candidates, expected=expected, limits=limits).product_id
+
+
 def share(hits: Sequence[bool]) -> str:
     """Write a share with its interval."""
     if not hits:
@@ -211,7 +235,8 @@ def main() -> None:
         redesigned=said.redesigned,
     )
     collect(booth, said.keep, processes=said.processes)
-    for line in tell(kept(said.keep), Calibration.load(MODELS / "fusion.json").limits):
+    rows, limits = kept(said.keep), Calibration.load(MODELS / "fusion.json").limits
+    for line in (*tell(rows, limits), *strangers(rows, limits)):
         print(line)  # noqa: T201 - printing is the point
 
 

@@ -11,18 +11,22 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from booth.station import Sent
-from booth.turns import Goods
+from booth.turns import Goods, Mislabelled
 from booth.world import World
 from budget.config import BudgetConfig
 from cli.checker.charge import Charge
 from cli.checker.findings import Finding
 from cli.checker.reading import Reading
 from cli.here import Line
+from cli.wrong_labels import judged
 from schemas.words import MICRO
 
 DAMAGE_RATE: Final = 0.04
 ENDLESS: Final = 3_000  # captures that a run without an end counts as, where a scenario must know when to turn
+MISLABELLED: Final = 0.05
 FLOOD_OFFSET: Final = 25 * MICRO  # raises every score above the ceiling, whatever the threshold has learned
 
 
@@ -31,6 +35,7 @@ class Scenario(enum.StrEnum):
 
     STEADY = "steady"
     FLOOD = "flood"
+    WRONG_LABELS = "wrong-labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,11 @@ async def nothing_more(_aftermath: Aftermath) -> Told:
     return Told()
 
 
+async def wrong_labels(aftermath: Aftermath) -> Told:
+    """Wrong labels are found and named as such, right ones are not, and no wrong reference speaks of damage."""
+    return Told(*judged(aftermath.reading, aftermath.sent))
+
+
 @dataclass(frozen=True, slots=True)
 class Plot:
     """How a scenario is played and judged.
@@ -77,4 +87,10 @@ class Plot:
 SCENARIOS: Final[Mapping[Scenario, Plot]] = {
     Scenario.STEADY: Plot(),
     Scenario.FLOOD: Plot(env={"SIDELINE_SCORE_OFFSET": str(FLOOD_OFFSET)}, flood=True),
+    Scenario.WRONG_LABELS: Plot(
+        world=lambda seed, _captures: Mislabelled(seed, mislabelled=MISLABELLED, damage_rate=DAMAGE_RATE),
+        # The station has room for what is to be found: 5 % wrong items beside 4 % damage.
+        budget=lambda config: msgspec.structs.replace(config, beta_ppm=120_000),
+        judge=wrong_labels,
+    ),
 }

@@ -134,6 +134,8 @@ def identify(
     claims = _claims(
         together, [each for each in other_scans if each not in together], codes, look or contradiction, ordered
     )
+    if contradiction is not None and named[0].weak:
+        named = []  # a code read once was misread, more likely
     if not named:
         if look is None:
             return Identity(claims=claims)

@@ -6,6 +6,8 @@ which capture: tote positions are used again within minutes.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -15,6 +17,7 @@ from redis.exceptions import RedisError
 
 from schemas.faults import Poison, Reason, Retryable
 
+LOOK_AGAIN_S: Final = 0.08
 KEPT_PER_UNIT: Final = 16  # scans of one unit id within the time they are kept
 
 
@@ -102,6 +105,27 @@ class ScanBoard:
             scan = self._decoder.decode(item)
             scans.setdefault(scan.scan_id, scan)
         return scans
+
+    async def wait_for(self, site: str, unit_id: str, *, at_ms: int, patience_s: float) -> ScansOfUnit:
+        """Return the unit's scans as soon as none that is on its way can be nearer, at the latest after some time.
+
+        So a tote that was scanned with its former unit a while ago is given the time to be scanned with this one.
+
+        Args:
+            site: of the unit.
+            unit_id: the capture's.
+            at_ms: the capture's append time.
+            patience_s: counted from `at_ms`.
+
+        Raises:
+            Retryable: `redis`.
+        """
+        while True:
+            scans = await self.of(site, unit_id, at_ms=at_ms)
+            now_ms = round(time.time() * 1000)
+            if scans.settled(now_ms) or now_ms > at_ms + 1000 * patience_s:
+                return scans
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     async def probe(self) -> None:
         """Return when the store answers; raise otherwise."""

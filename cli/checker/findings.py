@@ -29,6 +29,7 @@ class Rule(enum.StrEnum):
     UNDETERMINED = "few captures stay undetermined"
     CATCH = "damage is found more often than by chance"
     TAKEOVER = "the partitions of a killed inspector are served again in time"
+    WRONG_ITEMS = "units with another product's label are found, and others are not called wrong"
     FLOOD = "the cap binds when every score is raised"
 
 
