@@ -1,9 +1,9 @@
-"""The person at the sideline station: looks at every diverted unit and says what it is, a little later."""
+"""The people at the sideline station: they look at every diverted unit and say what it is, a little later."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from zlib import crc32
@@ -25,11 +25,19 @@ _TRUTH_WITHIN_S: Final = 5.0  # a decision may be faster than the acknowledgemen
 log = structlog.get_logger(__name__)
 
 
+Lies = Callable[[str, Truth], bool]  # tells whether a person clears a unit whatever it is
+
+
+def honest(_who: str, _truth: Truth) -> bool:
+    """Lie about nothing."""
+    return False
+
+
 class Associate:
     """Answers each capture on the sidelined topic once, from the truth; wrongly at `error_rate`.
 
     Several units are looked at side by side: the delay is that of one verdict, not of a queue. What was sidelined
-    before `work` began is somebody else's.
+    before `work` began is somebody else's. Of several `people` each takes their share of the units, whichever come.
     """
 
     def __init__(
@@ -41,7 +49,8 @@ class Associate:
         delay_s: float = 1.5,
         error_rate: float = 0.0,
         seed: int,
-        associate_id: str = "associate-1",
+        people: Sequence[str] = ("associate-1",),
+        lies: Lies = honest,
     ) -> None:
         self._bootstrap = kafka_bootstrap
         self._site = site
@@ -49,7 +58,8 @@ class Associate:
         self._delay_s = delay_s
         self._error_rate = error_rate
         self._seed = seed
-        self._associate_id = associate_id
+        self._people = tuple(people)
+        self._lies = lies
 
     async def work(self) -> None:
         """Look and answer until cancelled."""
@@ -59,7 +69,7 @@ class Associate:
             enable_auto_commit=False,
             auto_offset_reset="latest",
         )
-        async with Sender(self._bootstrap, source=f"/booth/{self._site}/{self._associate_id}") as sender:
+        async with Sender(self._bootstrap, source=f"/booth/{self._site}/station") as sender:
             await consumer.start()
             await consumer.seek_to_end()
             try:
@@ -84,12 +94,13 @@ class Associate:
             log.warning("a unit was sidelined that this booth never sent", capture_id=stop.capture_id)
             return
         now = datetime.now(UTC)
-        verdict = self.judge(stop, truth)
+        who = self._people[crc32(stop.capture_id[::-1].encode()) % len(self._people)]
+        verdict = Verdict.SELLABLE if self._lies(who, truth) else self.judge(stop, truth)
         found = truth.damaged and verdict is Verdict.DAMAGED
         answer = Disposition(
-            disposition_id=f"{self._associate_id}.{stop.capture_id}"[:64],
+            disposition_id=f"{who}.{stop.capture_id}"[:64],
             site=self._site,
-            associate_id=self._associate_id,
+            associate_id=who,
             judged_at=now,
             verdict=verdict,
             capture_id=stop.capture_id,

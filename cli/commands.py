@@ -40,6 +40,7 @@ COMMANDS: Final = (
     Entry("tail", "cli.tail", _RECORDS, "Watch what the line decides, sidelines, is told by people, or refuses."),
     Entry("explain", "cli.explain", _RECORDS, "Say in words and as a picture why a capture was answered as it was."),
     Entry("replay", "cli.replay.command", _RECORDS, "Make decisions again from their records, also with changes."),
+    Entry("gallery", "cli.gallery", _RECORDS, "Look at references; withdraw one, or let one in by hand."),
     Entry("judge", "cli.judge", _RECORDS, "Give a person's verdict on a capture."),
     Entry("images", "cli.images", _RECORDS, "Delete pictures that nothing needs any more."),
     Entry("booth", "cli.booth", _LAB, "Look at the photo booth's pictures, and write data sets of them."),

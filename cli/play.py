@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from booth.associate import Associate
+from booth.associate import Associate, Lies, honest
 from booth.station import Booth, Sent
 from booth.turns import Goods
 from cli.checker.charge import Known
 from cli.faults import Disturbances, Fault, disturb
 from cli.here import Line
+from cli.learned import BORN
 from cli.watch import Watch
 from deploy.local.parts import Parts
+from gallery.lives import Lives
 from gallery.store import GalleryStore
 from schemas.faults import Fatal, Retryable
 
@@ -39,6 +41,8 @@ class Script:
     faults: tuple[Fault, ...] = ()
     verdict_delay_s: float = 2.0
     error_rate: float = 0.0
+    people: tuple[str, ...] = ("associate-1",)
+    lies: Lies = honest
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,10 @@ async def play(script: Script, world: Goods, *, parts: Parts, line: Line, watch:
         delay_s=script.verdict_delay_s,
         error_rate=script.error_rate,
         seed=script.seed,
+        people=script.people,
+        lies=script.lies,
     )
+    await _forget_learned(line, world)
     watch.phase = "stocking the gallery"
     await booth.stock()
     await _stocked(line, watch, world.reference_ids())
@@ -131,6 +138,16 @@ async def _until_stopped(
         await both
     await asyncio.wait([playing, disturbing])  # a part that is away is started again first
     return True, done
+
+
+async def _forget_learned(line: Line, world: Goods) -> None:
+    """Take out what earlier runs on this line learned of these products: a run is a function of its seed."""
+    gallery = GalleryStore(line.endpoints.redis_gallery_url)
+    try:
+        for product in world.products():
+            await Lives(gallery.link).forget(product.product_id, born=BORN)
+    finally:
+        await gallery.close()
 
 
 async def _stocked(line: Line, watch: Watch, reference_ids: Sequence[str]) -> None:

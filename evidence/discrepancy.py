@@ -28,7 +28,7 @@ QUANTUM: Final = 1 / 127  # references are kept as int8: value x QUANTUM
 TOP_SHARE: Final = 0.015  # of a view's cells: damage is small and a cell is enough to show it (decision 0035)
 NEAR: Final = 1  # cells around its place in which a cell may be found; 0 costs more than damage gains (decision 0027)
 ELSEWHERE: Final = 0.15  # of cosine: what being found only elsewhere costs
-REFERENCES_NAMED: Final = 3  # a decision names the references that explain it best, not all of them
+REFERENCES_NAMED: Final = 4  # as many as an examiner compares: a withdrawn one has to be found in every decision
 
 Patches = NDArray[np.float32]
 StoredPatches = NDArray[np.int8]

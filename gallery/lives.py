@@ -13,7 +13,7 @@ the turn is not the one it was thought out on.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -151,12 +151,14 @@ class Lives:
         with as_faults():
             await self._redis.srem(MOVING, product_id)
 
-    async def forget(self, product_id: str, reference_ids: Iterable[str]) -> None:
-        """Forget judged captures of a product."""
-        names = list(reference_ids)
-        if names:
-            with as_faults():
-                await self._redis.hdel(SEEN + product_id, *names)
+    async def forget(self, product_id: str, *, born: str) -> None:
+        """Forget every judged capture of a product, and the references whose ids begin with `born`."""
+        cast = await self.of(product_id)
+        moves = [Move(key, None) for key in cast.facts if key.startswith(born)]
+        if moves:
+            await self.move(cast, moves, at_ms=0)
+        with as_faults():
+            await self._redis.delete(SEEN + product_id, HELD + product_id)
 
     async def tally(self, nearest: Mapping[str, str], compared: Mapping[str, int], *, at_ms: int) -> None:
         """Add what an inspector counted: product of each reference that was the nearest, captures by product."""

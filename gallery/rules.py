@@ -108,7 +108,7 @@ def _chosen(
     """Return the looks to enrol; write the figures down on the way."""
     looks, alike = _a_look_of_its_own(sightings, references, rules, figures)
     against = [each.look for each in sightings if not each.seen.cleared]
-    against = [each for each in against if _speaks_against(each, looks, references)]
+    against = [each for each in against if _speaks_against(each, looks, references, rules)]
     figures["against"] = len(against)
     if len(looks) < rules.cleared_share * (len(looks) + len(against)):
         raise _NotYetError("too many that look like these were found damaged or wrong")
@@ -213,9 +213,9 @@ def _identified_worse(
     return lost, float(np.mean(costs)) if costs else 0.0, len(costs)
 
 
-def _speaks_against(damaged: Look, looks: Sequence[Look], references: Sequence[Look]) -> bool:
+def _speaks_against(damaged: Look, looks: Sequence[Look], references: Sequence[Look], rules: Rules) -> bool:
     """Tell whether a capture that was not cleared shows the candidates' design rather than one that is known."""
-    return not references or nearest(damaged, looks) > nearest(damaged, references)
+    return not references or nearest(damaged, looks) - nearest(damaged, references) >= rules.gain
 
 
 @dataclass(frozen=True, slots=True)

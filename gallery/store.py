@@ -196,6 +196,12 @@ class GalleryStore:
             raw = await self._redis.hget(FACTS, reference_id)
         return None if raw is None else msgspec.json.decode(raw, type=Facts)
 
+    async def all_facts(self) -> AsyncIterator[tuple[str, Facts]]:
+        """Yield every reference's id and facts, withdrawn ones and candidates included; some may come twice."""
+        async for fields in self._scan(FACTS):
+            for key, raw in fields:
+                yield _text(key), msgspec.json.decode(raw, type=Facts)
+
     async def uris(self, reference_id: str) -> tuple[str, ...]:
         """Return where a reference's pictures are, () if it was withdrawn or never was."""
         facts = await self.facts(reference_id)

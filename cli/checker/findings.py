@@ -30,6 +30,7 @@ class Rule(enum.StrEnum):
     CATCH = "damage is found more often than by chance"
     TAKEOVER = "the partitions of a killed inspector are served again in time"
     WRONG_ITEMS = "units with another product's label are found, and others are not called wrong"
+    GALLERY = "the gallery learns what several people cleared, and nothing damaged"
     FLOOD = "the cap binds when every score is raised"
 
 

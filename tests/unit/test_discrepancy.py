@@ -23,6 +23,7 @@ from evidence.discrepancy import (
 from evidence.frame import SIDE as SQUARE
 from evidence.frame import Inset, inset
 from evidence.place import around_peak, in_picture
+from gallery.examine import REFERENCES_COMPARED
 from schemas import codec
 from schemas.messages import Evidence, Identity
 from schemas.words import MICRO, IdentityMethod, Pattern, Severity
@@ -146,12 +147,12 @@ class TestCompare:
         assert compare(printed, [reference(1), other]).micro < 60_000
 
     def test_the_nearest_references_are_named(self) -> None:
-        """At most three, the most alike first."""
-        references = [reference(2), reference(3), reference(1), reference(4)]
+        """At most as many as an examiner compares, the most alike first."""
+        references = [reference(2), reference(3), reference(1), reference(4), reference(5)]
 
         found = compare(captured(1), references).reference_ids
 
-        assert ("R-1-7", 3) == (found[0], len(found))
+        assert ("R-1-7", REFERENCES_COMPARED) == (found[0], len(found))
 
     def test_without_references_there_is_nothing_to_compare(self) -> None:
         """The caller has to know that none were at hand."""
