@@ -10,6 +10,7 @@ from budget.config import BudgetConfig
 from cli.find import Found
 from cli.wording import disposition_line, identity_words, log_odds, moment, tokens, verdict_word
 from evidence.calibration import Calibration
+from evidence.claims import Claim
 from evidence.fusion import fuse, words
 from schemas.messages import Decision, Evidence, Identity
 from schemas.words import KINDS, MICRO, Divert, Outcome
@@ -175,6 +176,7 @@ def _identity(identity: Identity | None) -> tuple[str, ...]:
     if identity is None:
         return ("not looked at: there was no time or no picture for it",)
     said = [f"{claim} (weak)".replace("~", "") if "~" in claim else claim for claim in identity.claims]
+    said = [claim.replace("!:?", ": label of another unit ", 1) if Claim.read(claim).stray else claim for claim in said]
     claims = tuple(claim.replace(":?", ": unknown code ").replace(":", ": ", 1).replace(":  ", ": ") for claim in said)
     return (identity_words(identity), *claims)
 

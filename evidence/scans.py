@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 import msgspec
@@ -42,6 +43,10 @@ class ScansOfUnit:
     def nearest(self) -> Sighting | None:
         """The scan that belongs to the capture."""
         return self.nearest_first[0] if self.nearest_first else None
+
+    def only(self, counts: Callable[[Sighting], bool]) -> ScansOfUnit:
+        """Return the scans that count."""
+        return replace(self, nearest_first=tuple(scan for scan in self.nearest_first if counts(scan)))
 
     def settled(self, now_ms: int) -> bool:
         """Tell whether no scan that is still to come can be nearer: it would be as far off as now is, or further."""
@@ -106,7 +111,15 @@ class ScanBoard:
             scans.setdefault(scan.scan_id, scan)
         return scans
 
-    async def wait_for(self, site: str, unit_id: str, *, at_ms: int, patience_s: float) -> ScansOfUnit:
+    async def wait_for(
+        self,
+        site: str,
+        unit_id: str,
+        *,
+        at_ms: int,
+        patience_s: float,
+        counts: Callable[[Sighting], bool] = lambda _: True,
+    ) -> ScansOfUnit:
         """Return the unit's scans as soon as none that is on its way can be nearer, at the latest after some time.
 
         So a tote that was scanned with its former unit a while ago is given the time to be scanned with this one.
@@ -116,6 +129,7 @@ class ScanBoard:
             unit_id: the capture's.
             at_ms: the capture's append time.
             patience_s: counted from `at_ms`.
+            counts: whether a scan is worth having waited for; those that are not are returned, but end no wait.
 
         Raises:
             Retryable: `redis`.
@@ -123,7 +137,7 @@ class ScanBoard:
         while True:
             scans = await self.of(site, unit_id, at_ms=at_ms)
             now_ms = round(time.time() * 1000)
-            if scans.settled(now_ms) or now_ms > at_ms + 1000 * patience_s:
+            if scans.only(counts).settled(now_ms) or now_ms > at_ms + 1000 * patience_s:
                 return scans
             await asyncio.sleep(LOOK_AGAIN_S)
 

@@ -118,6 +118,10 @@ class Examiner:
         product = self._index.product_of(canonical) if canonical else None
         return ScanClaim(canonical or code, product, at_ms)
 
+    def knows(self, code: str, symbology: str) -> bool:
+        """Tell whether a product of the catalogue has a code."""
+        return self.claim(code, symbology, at_ms=0).product_id is not None
+
     async def looks(
         self, embeddings: Embeddings, *, named: Sequence[str] = (), expected: Sequence[str] = ()
     ) -> list[ImageCandidate]:

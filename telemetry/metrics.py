@@ -129,6 +129,12 @@ class Metrics:
         self.conflicts: Final = Counter(
             "sideline_identity_conflicts", "Captures whose sources of identity disagree.", ["site"], registry=registry
         )
+        self.stray_scans: Final = Counter(
+            "sideline_stray_scans",
+            "Scans of a capture's unit that read the label of another unit; recorded and not used.",
+            ["site"],
+            registry=registry,
+        )
         # How is the budget?
         self.balance: Final = Gauge(
             "sideline_budget_balance_tokens", "Unspent false-alarm tokens.", ["site"], registry=registry

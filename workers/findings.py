@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 import msgspec
 
 from evidence.calibration import Calibration
 from evidence.frame import inset
+from evidence.ids import IdForms
 from evidence.pictures import PicturePool, Prepared
 from evidence.scans import ScanBoard, ScansOfUnit
 from evidence.triton import Models
@@ -21,6 +23,7 @@ from schemas.messages import Capture
 from telemetry.metrics import METRICS
 from workers.answers import Findings
 from workers.fetching import fetch_pictures
+from workers.labels import Labels, with_strays
 
 
 class Investigator:
@@ -38,13 +41,18 @@ class Investigator:
         calibration: Calibration,
         scan_wait_s: float,
         tally: Tally,
+        forms: Mapping[str, IdForms],
     ) -> None:
-        """Take the parts; all of them are open. `tally` counts which references captures are nearest to."""
+        """Take the parts; all of them are open.
+
+        `tally` counts which references captures are nearest to; `forms` says what ids look like at each site.
+        """
         self._fetcher = fetcher
         self._pictures = pictures
         self._models = models
         self._board = board
         self._examiner = Examiner(index=index, patches=patches, calibration=calibration, stage=_timed)
+        self._labels = Labels(forms, self._examiner.knows)
         self._scan_wait_s = scan_wait_s
         self._tally = tally
         self.calibration = calibration
@@ -67,19 +75,25 @@ class Investigator:
             scans = await scanning
         finally:
             scanning.cancel()
-        read = [self._examiner.claim(each.code, each.symbology, at_ms=each.append_ms) for each in scans.nearest_first]
+        sifted = self._labels.sift(capture, scans)
+        METRICS.stray_scans.labels(site=capture.site).inc(len(sifted.strays))
+        read = [
+            self._examiner.claim(each.code, each.symbology, at_ms=each.append_ms) for each in sifted.scans.nearest_first
+        ]
         evidence, identity = await self._examiner.examine(
             scores,
             embeddings,
             scan=read[0] if read else None,
             other_scans=read[1:],
-            codes=prepared.codes,
+            codes=self._labels.without_own(capture, prepared.codes),
             expected=capture.expected_products,
             insets=[inset(width, height) for width, height in prepared.sizes],
         )
         if identity.product_id is not None and evidence.references:
             self._tally.count(identity.product_id, evidence.references[0])
-        return Findings(msgspec.structs.replace(evidence, view=prepared.views[evidence.view]), identity)
+        return Findings(
+            msgspec.structs.replace(evidence, view=prepared.views[evidence.view]), with_strays(identity, sifted.strays)
+        )
 
     async def _prepare(self, capture: Capture) -> Prepared:
         """Fetch and verify the views, decode them, read codes."""
@@ -95,7 +109,11 @@ class Investigator:
         """Read the unit's scans, waiting a moment for one that is on its way."""
         with METRICS.stage.labels(stage="scan").time():
             return await self._board.wait_for(
-                capture.site, capture.unit_id, at_ms=append_ms, patience_s=self._scan_wait_s
+                capture.site,
+                capture.unit_id,
+                at_ms=append_ms,
+                patience_s=self._scan_wait_s,
+                counts=self._labels.names_a_product(capture),
             )
 
 

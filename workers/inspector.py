@@ -22,6 +22,7 @@ from budget.warm import MIN_NEGATIVES, warm_start
 from evidence.calibration import Calibration
 from evidence.frame import CHANNELS, SIDE
 from evidence.fusion import fuse
+from evidence.ids import IdForms
 from evidence.pictures import PicturePool
 from evidence.scans import ScanBoard
 from evidence.triton import Models
@@ -37,6 +38,7 @@ from schemas.faults import Fatal, Poison, Reason
 from schemas.messages import Capture
 from schemas.words import Outcome
 from settings.line import Settings
+from settings.sites import site_book
 from streams.breakers import Breakers
 from streams.delivery import Delivery
 from streams.host import Job, main
@@ -250,6 +252,8 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
             published = await last_seq(settings.kafka_bootstrap, site)  # before the store: others go on deciding
             check_seq(await store.sequence(site), published)
             check_horizon(site, (await store.state(site)).config)
+        book = site_book(settings.sites_file)
+        forms = {site: IdForms(book.of(site).ids) for site in sites}
         calibration = Calibration.load(settings.model_repository / "fusion.json")
         if len(calibration.negatives) >= MIN_NEGATIVES:  # only a version that no capture was scored with takes it
             for site in sites:
@@ -298,6 +302,7 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
                 calibration=calibration,
                 scan_wait_s=settings.scan_wait_s,
                 tally=tally,
+                forms=forms,
             ),
             answers=Answers(calibration=calibration, served=served, audit_key=settings.audit_key or settings.store_id),
             outbox=outbox,

@@ -10,8 +10,8 @@ from telemetry.metrics import Metrics
 
 # Registered sites and lines, and words from enums; ids of captures, units, products or people are not among them.
 BOUNDED = {
-    "action", "change", "dependency", "divert", "effect", "entity", "line", "method", "outcome", "part", "reason",
-    "site", "stage", "verdict", "version",
+    "action", "change", "dependency", "disposition", "divert", "effect", "entity", "line", "method", "outcome", "part",
+    "reason", "site", "stage", "verdict", "version",
 }  # fmt: skip
 
 
