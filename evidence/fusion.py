@@ -72,18 +72,22 @@ def terms(evidence: Evidence, identity: Identity, calibration: Calibration) -> T
 
 
 def words(evidence: Evidence, identity: Identity, calibration: Calibration) -> list[str]:
-    """Say in plain words what each piece of evidence adds to the score, in log-odds."""
+    """Say in plain words what each piece of evidence adds to the score, in log-odds, and by which coefficients."""
     parts = terms(evidence, identity, calibration)
+    gallery = calibration.gallery(parts.pattern)
     sure = f"{identity.confidence_ppm / 10_000:.1f} % sure of {identity.product_id or 'no product'}"
     lines = [
         f"{_signed(parts.prior)} before looking: so rare is damage on the line",
-        f"{_signed(parts.classifier)} from the pictures alone: the classifier says {_signed(evidence.classifier)}",
+        f"{_signed(parts.classifier)} from the pictures alone: the classifier says {_signed(evidence.classifier)}, "
+        f"{_line(calibration.alone)}"
+        + ("" if gallery is None else f", with references {_line(gallery.line)} as far as they are the product's"),
     ]
-    if parts.pattern is not Pattern.CLASSIFIER:
+    if gallery is not None:
         by = "its code" if parts.pattern is Pattern.GALLERY_BY_CODE else "its looks"
         lines.append(
             f"{_signed(parts.gallery)} from comparing with {len(evidence.references)} references: {sure} by {by}, "
-            f"discrepancy {(evidence.discrepancy or 0) / MICRO:.3f}"
+            f"discrepancy {(evidence.discrepancy or 0) / MICRO:.3f}, by weight {gallery.weight / MICRO:.3f} and at "
+            f"most {calibration.clip / MICRO:.2f} either way"
         )
     elif identity.conflict:
         lines.append("+0.00 from references: sources of identity disagree, so none was believed")
@@ -91,6 +95,10 @@ def words(evidence: Evidence, identity: Identity, calibration: Calibration) -> l
         lines.append("+0.00 from references: none was compared")
     lines.append(f"{_signed(parts.score)} fused score ({calibration.version}), log-odds of damage")
     return lines
+
+
+def _line(line: Line) -> str:
+    return f"times {line.slope / MICRO:.3f} {_signed(line.intercept)}"
 
 
 def _apply(line: Line, logit: int) -> int:

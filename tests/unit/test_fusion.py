@@ -236,6 +236,13 @@ class TestWords:
         assert ["-6.91", "+2.25", "+1.20", "-3.45"] == [line.split()[0] for line in lines]
         assert "99.0 % sure of P-1 by its code, discrepancy 0.300" in lines[2]
 
+    def test_each_coefficient_is_named(self) -> None:
+        """So that a reader can do the sum: both lines, the weight and the bound of the references."""
+        lines = words(evidence(classifier=2 * MICRO, discrepancy=300_000), identity(), CALIBRATION)
+
+        assert "times 1.200 +0.03, with references times 1.000 +0.25" in lines[1]
+        assert "by weight 0.400 and at most 3.00 either way" in lines[2]
+
     def test_silence_of_the_gallery_has_its_reason(self) -> None:
         """A conflict and missing references are told apart."""
         conflict = words(evidence(discrepancy=300_000), identity(conflict=True), CALIBRATION)
