@@ -89,6 +89,7 @@ def run(
     chosen = parse(faults)
     if captures is not None and chosen:
         rate = min(rate, captures / lasts_s(chosen))
+    plot = SCENARIOS[scenario]
     script = Script(
         site=site or f"demo-{_base36(int(time.time()) - _EPOCH_S)}",
         seed=seed,
@@ -96,8 +97,9 @@ def run(
         rate_per_s=rate,
         faults=chosen,
         verdict_delay_s=VERDICT_DELAY_S,
+        people=plot.people,
+        lies=plot.lies,
     )
-    plot = SCENARIOS[scenario]
     world = plot.world(seed, captures or ENDLESS)
     wanted = Wanted(
         site=script.site,

@@ -13,20 +13,26 @@ from typing import Final
 
 import msgspec
 
+from booth.associate import Lies, honest
+from booth.changes import POISON_MARK, poisoning, redesign
 from booth.station import Sent
 from booth.turns import Goods, Mislabelled
-from booth.world import World
+from booth.world import Truth, World
 from budget.config import BudgetConfig
 from cli.checker.charge import Charge
 from cli.checker.findings import Finding
 from cli.checker.reading import Reading
 from cli.here import Line
+from cli.learned import judge_poison, judge_redesign, learned
 from cli.wrong_labels import judged
 from schemas.words import MICRO
 
 DAMAGE_RATE: Final = 0.04
 ENDLESS: Final = 3_000  # captures that a run without an end counts as, where a scenario must know when to turn
 MISLABELLED: Final = 0.05
+FEW_PRODUCTS: Final = 12  # so that each comes along often enough to be learned in minutes
+PEOPLE: Final = ("associate-1", "associate-2")
+HASTY: Final = {"SIDELINE_GALLERY_SPREAD_S": "10", "SIDELINE_GALLERY_HOLD_S": "60"}  # hours in production
 FLOOD_OFFSET: Final = 25 * MICRO  # raises every score above the ceiling, whatever the threshold has learned
 
 
@@ -36,6 +42,8 @@ class Scenario(enum.StrEnum):
     STEADY = "steady"
     FLOOD = "flood"
     WRONG_LABELS = "wrong-labels"
+    REDESIGN = "redesign"
+    POISON = "poison"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,28 @@ async def wrong_labels(aftermath: Aftermath) -> Told:
     return Told(*judged(aftermath.reading, aftermath.sent))
 
 
+async def redesign_learned(aftermath: Aftermath) -> Told:
+    """New designs become references by agreement, and false alarms on them fall."""
+    facts = await learned(aftermath.line, (each.truth.product_id for each in aftermath.sent.values()))
+    return Told(*judge_redesign(aftermath.reading, aftermath.sent, facts))
+
+
+async def poison_refused(aftermath: Aftermath) -> Told:
+    """What an associate clears wrongly does not become a reference, and damage is found as before."""
+    facts = await learned(aftermath.line, (each.truth.product_id for each in aftermath.sent.values()))
+    return Told(*judge_poison(aftermath.reading, aftermath.sent, facts))
+
+
+def lies_about_poison(who: str, truth: Truth) -> bool:
+    """The second of the two clears the damaged units of the run, whatever they are."""
+    return who == PEOPLE[1] and truth.facts.get(POISON_MARK) == "yes"
+
+
+def roomy(config: BudgetConfig) -> BudgetConfig:
+    """Return a budget under which three products that all look wrong at once do not use up everything."""
+    return msgspec.structs.replace(config, alpha_ppm=60_000, burst_tokens=20, beta_ppm=120_000)
+
+
 @dataclass(frozen=True, slots=True)
 class Plot:
     """How a scenario is played and judged.
@@ -80,6 +110,8 @@ class Plot:
     world: Callable[[int, int], Goods] = lambda seed, _captures: World(seed, damage_rate=DAMAGE_RATE)
     budget: Callable[[BudgetConfig], BudgetConfig] = lambda config: config
     env: Mapping[str, str] = field(default_factory=dict)  # of the workers
+    people: tuple[str, ...] = ("associate-1",)
+    lies: Lies = honest
     flood: bool = False  # scores no longer rank units, and the cap must bind
     judge: Callable[[Aftermath], Awaitable[Told]] = nothing_more
 
@@ -92,5 +124,24 @@ SCENARIOS: Final[Mapping[Scenario, Plot]] = {
         # The station has room for what is to be found: 5 % wrong items beside 4 % damage.
         budget=lambda config: msgspec.structs.replace(config, beta_ppm=120_000),
         judge=wrong_labels,
+    ),
+    Scenario.REDESIGN: Plot(
+        world=lambda seed, captures: redesign(
+            seed, captures // 4, products=FEW_PRODUCTS, numbers=frozenset({0, 4, 8}), damage_rate=DAMAGE_RATE
+        ),
+        budget=roomy,
+        env=HASTY,
+        people=PEOPLE,
+        judge=redesign_learned,
+    ),
+    Scenario.POISON: Plot(
+        world=lambda seed, captures: poisoning(
+            seed, captures // 4, products=FEW_PRODUCTS, number=4, damage_rate=DAMAGE_RATE
+        ),
+        budget=roomy,
+        env=HASTY,
+        people=PEOPLE,
+        lies=lies_about_poison,
+        judge=poison_refused,
     ),
 }

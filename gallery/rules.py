@@ -32,7 +32,8 @@ class Rules:
     spread_s: float = 3600.0  # between the first and the last of them
     window_s: float = 14 * 86_400.0  # how long a judged capture is remembered
     hold_s: float = 86_400.0  # how long a product is held back after a clearing was revised
-    cleared_share: float = 0.8  # of the judged captures that look like the candidates, so many have to be cleared
+    cleared_share: float = 0.6  # of the judged captures that look like the candidates, so many have to be cleared
+    separation: float = 0.7  # chance that damage which people found stands out more than what they cleared, afterwards
     gain: float = 0.06  # in patch similarity: nearer to each other by so much than to any reference
     margin_cost: float = 0.01  # in patch similarity: what other products' lead may lose on average
     enrolled: int = 2  # of the candidates, the most central ones
@@ -185,9 +186,11 @@ def _harmless(
         raise _NotYetError("with them other products would be identified worse")
     if against:
         with_them = [*references, *enrol]
-        intact = [stands_out(look, [each for each in with_them if each is not look]) for look in looks]
-        figures["damage_hidden"] = sum(stands_out(look, with_them) <= float(np.median(intact)) for look in against)
-        if figures["damage_hidden"]:
+        intact = np.array([stands_out(look, [each for each in with_them if each is not look]) for look in looks])
+        damaged = np.array([stands_out(look, with_them) for look in against])[:, None]
+        separation = float(np.mean((damaged > intact) + (damaged == intact) / 2))
+        figures["separation_micro"] = _micro(separation)
+        if separation < rules.separation:
             raise _NotYetError("with them damage that people found would look intact")
 
 

@@ -23,9 +23,12 @@ def record(
     identity: Identity | None = BY_SCAN, *, divert: Divert = Divert.DAMAGE, pictures: list[View] | None = None
 ) -> Record:
     """Return the record of a stop, or of a plain pass."""
-    place = {"capture_id": CAPTURE, "site": "fra1", "line": "line-1", "station": "s-1", "unit_id": "unit-1"}
     decision = Decision(
-        **place,
+        capture_id=CAPTURE,
+        site="fra1",
+        line="line-1",
+        station="s-1",
+        unit_id="unit-1",
         captured_at=NOW,
         identity=identity,
         outcome=Outcome.DECIDED,
@@ -35,7 +38,15 @@ def record(
         decided_at=NOW,
     )
     stop = Sidelined(
-        **place, divert=divert, pictures=[VIEW] if pictures is None else pictures, decide_by=NOW, decided_at=NOW
+        capture_id=CAPTURE,
+        site="fra1",
+        line="line-1",
+        station="s-1",
+        unit_id="unit-1",
+        divert=divert,
+        pictures=[VIEW] if pictures is None else pictures,
+        decide_by=NOW,
+        decided_at=NOW,
     )
     sidelined = None if divert is Divert.NONE else encode(stop)
     return Record(CAPTURE, Outcome.DECIDED, "", "0" * 64, encode(decision), sidelined, "", created=False)

@@ -110,11 +110,11 @@ class TestPoison:
         assert () == decide(run).enrol
 
     def test_the_same_damage_again_and_again_is_not_enrolled_against_honest_verdicts(self) -> None:
-        """A machine that dents every unit alike looks like a redesign; one honest verdict in four stops it."""
+        """A machine that dents every unit alike looks like a redesign; honest verdicts stop it."""
         dented = design(OLD).copy()
         dented[0, 40:140] = design(99)[0, 40:140]
         liars = [judged(n, captured(dented, n)) for n in range(6)]
-        honest = [judged(10 + n, captured(dented, 10 + n), cleared=False) for n in range(2)]
+        honest = [judged(10 + n, captured(dented, 10 + n), cleared=False) for n in range(5)]
 
         ruling = decide([*liars, *honest])
 
@@ -122,11 +122,22 @@ class TestPoison:
         assert "found damaged or wrong" in ruling.why
 
     def test_damage_that_was_found_must_not_be_hidden(self) -> None:
-        """One damaged unit that looks just like the candidates is enough, even below the share."""
-        hidden = judged(9, captured(design(NEW), 9), cleared=False)
-        ruling = decide([*redesign(8), hidden])
+        """One damaged unit that looks just like what would be enrolled is enough, even below the share."""
+        enrolled = next(each for each in redesign(8) if each.look.reference_id in decide(redesign(8)).enrol)
+        hidden = judged(9, enrolled.look.as_query(), cleared=False)
 
-        assert "damage that people found would look intact" in ruling.why
+        assert "damage that people found would look intact" in decide([*redesign(8), hidden]).why
+
+    def test_damage_of_the_new_design_that_stands_out_is_no_obstacle(self) -> None:
+        """People find damaged units of the new design, too."""
+        damaged = [judged(20 + n, captured(design(NEW), 20 + n, damaged=TORN), cleared=False) for n in range(4)]
+        ruling = decide([*redesign(8), *damaged])
+
+        assert (True, 4, 1_000_000) == (
+            bool(ruling.enrol),
+            ruling.figures["against"],
+            ruling.figures["separation_micro"],
+        )
 
     @settings(max_examples=30, deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 8), st.sampled_from("abc"), st.booleans()), max_size=14))
