@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from budget.config import BudgetConfig
+from budget.config import BudgetConfig, LineBudget
 from schemas.messages import Decision
 from schemas.words import MICRO, Divert
 
@@ -27,6 +27,8 @@ class Link:
     identity: tuple[int, int] | None  # balance and pending before; None in records of older builds
     diverts: int | None  # before
     divert: Divert
+    line: str
+    own: tuple[int, int, int] | None  # the line's own seq, balance and pending, after; None where it has no budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,9 @@ def link_of(decision: Decision) -> Link | None:
     identity = None
     if decision.identity_balance is not None and decision.identity_pending is not None:
         identity = decision.identity_balance, decision.identity_pending
+    own = None
+    if decision.line_seq is not None:
+        own = decision.line_seq, decision.line_balance or 0, decision.line_pending or 0
     return Link(
         seq=decision.seq,
         capture_id=decision.capture_id,
@@ -56,6 +61,8 @@ def link_of(decision: Decision) -> Link | None:
         identity=identity,
         diverts=decision.diverts_balance,
         divert=decision.divert,
+        line=decision.line,
+        own=own,
     )
 
 
@@ -65,6 +72,34 @@ def breaks(links: Iterable[Link], configs: Mapping[int, BudgetConfig]) -> Iterat
     for earlier, later in itertools.pairwise(in_order):
         for why in _between(earlier, later, configs):
             yield Break(later.seq, later.capture_id, why)
+    yield from _breaks_of_lines(in_order, configs)
+
+
+def _breaks_of_lines(in_order: Iterable[Link], configs: Mapping[int, BudgetConfig]) -> Iterator[Break]:
+    """Yield the places where the accounts of a line's own budget do not go on; a new configuration begins anew."""
+    last: dict[str, Link] = {}
+    for link in in_order:
+        earlier = last.get(link.line)
+        last[link.line] = link
+        config = configs.get(link.config_version)
+        if earlier is None or earlier.config_version != link.config_version or config is None or link.own is None:
+            continue
+        own = config.lines.get(link.line)
+        if own is None or earlier.own is None or not _line_goes_on(earlier.own, link, own):
+            yield Break(link.seq, link.capture_id, f"line {link.line} had {earlier.own}, now it has {link.own}")
+
+
+def _line_goes_on(earlier: tuple[int, int, int], link: Link, own: LineBudget) -> bool:
+    """Whether verdicts, one refill and the debit of this decision lead from one state of a line to the next."""
+    seq, balance, pending = link.own or (0, 0, 0)
+    debit = MICRO if link.divert is Divert.DAMAGE else 0
+    filled, held = balance + debit, pending - debit  # what it was once refilled, before the debit
+    freed, odd = divmod(earlier[2] - held, MICRO)
+    if seq != earlier[0] + 1 or odd or freed < 0:
+        return False
+    room = own.burst_tokens * MICRO - held
+    came_back = (earlier[1] + returned * MICRO for returned in range(freed + 1))
+    return any(found + min(own.alpha_ppm, max(0, room - found)) == filled for found in came_back)
 
 
 def _between(earlier: Link, later: Link, configs: Mapping[int, BudgetConfig]) -> Sequence[str]:

@@ -17,7 +17,7 @@ from schemas.words import MICRO, Divert, Verdict
 PNG: Final = "replay.png"
 _GREY, _BLUE, _RED = "#888888", "#1f4e9c", "#b3261e"
 _STYLE: Final[Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True}
-_FAINT: Final[Any] = {"grid.alpha": 0.25, "legend.frameon": False}
+_FAINT: Final[Any] = {"grid.alpha": 0.25, "legend.edgecolor": "none", "legend.framealpha": 0.9}
 
 
 def draw(compared: Compared, folder: Path) -> Path:

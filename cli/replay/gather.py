@@ -28,6 +28,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 END: Final = datetime.max.replace(tzinfo=UTC)
 _STAGE: Final = "records"
 _SAY_EVERY: Final = 256
+_CLOCKS_MS: Final = 3_600_000  # the store dates decisions, the broker records: their clocks may differ by this much
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Records:
 
     async def decisions(self, since: datetime) -> AsyncIterator[Decision]:
         """Yield the decisions that reached the topic from a moment on."""
-        since_ms = max(0, int(since.timestamp() * 1000))
+        since_ms = max(0, int(since.timestamp() * 1000) - _CLOCKS_MS)
         async with TopicReader(self._line.bootstrap, [topic(Entity.DECISIONS, self._site)]) as reader:
             total, done = await reader.length(since_ms), 0
             async for delivery in reader.since(since_ms):
@@ -137,7 +138,7 @@ async def gather(
     async for decision in records.decisions(EPOCH):
         note(decision)
         if decision.seq is None:
-            continue
+            continue  # not decided from a score: it took no part in the budget
         await configs.want(decision)
         config = configs.known.get(decision.config_version or 0)
         if config is None:
@@ -150,8 +151,9 @@ async def gather(
                 f"the record of {decision.capture_id} does not hold together ({error}): replay without a change names "
                 "all such records"
             ) from None
-        if row is not None:
-            found.rows.append(row)
+        if row is None:
+            continue
+        found.rows.append(row)
         if decision.divert is not Divert.NONE:
             found.stops.append(Stop(decision, config.verdict_timeout_ms))
     return found

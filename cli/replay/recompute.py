@@ -11,8 +11,10 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from budget.config import MAX_TOKENS, BudgetConfig
-from budget.model import Expected, Model, Purse, Threshold
+from budget.model import Expected, Model, Purse
 from budget.records import Request
 from evidence.calibration import Calibration
 from evidence.fusion import fuse
@@ -39,13 +41,6 @@ class Difference:
 
     def __str__(self) -> str:
         return f"{self.field} is {_plain(self.recorded)} on record, {_plain(self.recomputed)} from its evidence"
-
-
-class StandingThreshold(Threshold):
-    """A threshold that one decision is compared with; it learns nothing."""
-
-    def learn(self, score: int, *, balance: int, config: BudgetConfig) -> None:
-        """Stay."""
 
 
 def rescored(decision: Decision, calibration: Calibration) -> int | None:
@@ -119,14 +114,14 @@ def _draw_ppm(decision: Decision) -> int:
 
 def _model(decision: Decision, config: BudgetConfig) -> Model:
     """Return the budget in the state that the record says it found."""
+    if decision.threshold is not None:  # a version met for the first time starts there
+        config = msgspec.structs.replace(config, start_threshold=decision.threshold)
     model = Model(config, frozenset({decision.line}))
     model.config_version = decision.config_version or 0
     model.seq = (decision.seq or 0) - 1
     model.damage = _purse(decision.balance_before, decision.pending_before)
     model.identity = _identity(decision, config)
     model.diverts = _diverts(decision, config)
-    if decision.versions is not None and decision.threshold is not None:
-        model.thresholds[decision.versions.fusion] = StandingThreshold(decision.threshold)
     if (own := config.lines.get(decision.line)) is not None:
         debit = MICRO if decision.divert is Divert.DAMAGE else 0
         filled, pending = (decision.line_balance or 0) + debit, (decision.line_pending or 0) - debit

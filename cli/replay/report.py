@@ -32,7 +32,7 @@ def said(compared: Compared, changes: Sequence[str]) -> Group:
         ("sidelined for damage", lambda one: f"{one.diverts.get(Divert.DAMAGE, 0):,}"),
         ("sidelined for identity", lambda one: f"{one.diverts.get(Divert.IDENTITY, 0):,}"),
         ("audited", lambda one: f"{one.diverts.get(Divert.AUDIT, 0):,}"),
-        ("withheld", lambda one: f"{one.withheld:,}"),
+        ("withheld, and what was lacking", _withheld),
         ("caught: sidelined, a verdict says damaged", lambda one: f"{one.caught:,}"),
         ("missed: passed, a verdict says damaged", lambda one: f"{one.missed:,}"),
         ("false alarms by verdict", lambda one: f"{one.false_alarms:,}"),
@@ -73,7 +73,7 @@ def write_csv(compared: Compared, folder: Path) -> Path:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         sides = ("recorded", "unchanged", "changed")  # the three ways
-        columns = ("divert", "withheld", "score", "threshold")
+        columns = ("divert", "withheld", "reason", "score", "threshold")
         writer.writerow(
             ["seq", "capture_id", "unit_id", "line", "decided_at", "verdict", "audit_ppm"]
             + [f"{side}_{column}" for side in sides for column in columns]
@@ -90,9 +90,18 @@ def write_csv(compared: Compared, folder: Path) -> Path:
                     "" if label is None else label.verdict.value,
                     row.audit_ppm,
                 ]
-                + [cell for one in outcomes for cell in (one.divert.value, int(one.withheld), one.score, one.threshold)]
+                + [
+                    cell
+                    for one in outcomes
+                    for cell in (one.divert.value, int(one.withheld), one.reason, one.score, one.threshold)
+                ]
             )
     return path
+
+
+def _withheld(counted: Tally) -> str:
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counted.withheld.items()))
+    return reasons or "0"
 
 
 def _about(estimate: Estimate | None) -> str:

@@ -25,6 +25,7 @@ class Row:
     rescored_by: str
     divert: Divert
     withheld: bool
+    reason: str
     threshold: int
     balance_before: int
     audit_ppm: int
@@ -52,14 +53,16 @@ class Row:
 
 
 def row_of(decision: Decision, other: Calibration | None) -> Row | None:
-    """Return a decision's row, scored anew by `other` if it is given; None for one without a place in the sequence.
+    """Return a decision's row, scored anew by `other` if it is given; None for one that was not decided from a score.
 
     Raises:
         Fatal: the evidence was made by other models than `other` was measured with.
         ValueError: the record does not hold together; `sideline replay` without changes names it.
     """
-    if decision.seq is None or decision.score is None or decision.threshold is None or decision.versions is None:
+    if decision.seq is None:
         return None
+    if decision.score is None or decision.threshold is None or decision.versions is None:
+        raise ValueError("it has a seq and no score, threshold or versions")
     made = decision.versions
     request = request_of(decision, score=decision.score, fusion=made.fusion)
     score, fusion = decision.score, made.fusion
@@ -77,6 +80,7 @@ def row_of(decision: Decision, other: Calibration | None) -> Row | None:
         rescored_by=fusion,
         divert=decision.divert,
         withheld=decision.withheld,
+        reason=decision.reason,
         threshold=decision.threshold,
         balance_before=decision.balance_before or 0,
         audit_ppm=decision.audit_ppm,

@@ -14,7 +14,8 @@ from dataclasses import replace as changed
 from statistics import median_low
 
 from budget.config import BudgetConfig
-from budget.model import Model, Threshold
+from budget.model import Model
+from budget.model import Threshold
 from budget.warm import MIN_NEGATIVES, warm_start
 from cli.replay.rows import Row
 from evidence.calibration import Calibration
@@ -36,6 +37,7 @@ class Outcome:
 
     divert: Divert
     withheld: bool
+    reason: str
     score: int
     threshold: int
 
@@ -66,7 +68,7 @@ def labels_of(docket: Docket) -> dict[str, Label]:
 
 def recorded(rows: Sequence[Row]) -> list[Outcome]:
     """Return what really became of the captures."""
-    return [Outcome(row.divert, row.withheld, row.score, row.threshold) for row in rows]
+    return [Outcome(row.divert, row.withheld, row.reason, row.score, row.threshold) for row in rows]
 
 
 class Simulation:
@@ -130,7 +132,7 @@ class Simulation:
         else:
             label = self._labels.get(row.capture_id, self._assumed)
             heapq.heappush(self._due, (now_ms + label.delay_ms, row.seq, row.capture_id, label.verdict))
-        return Outcome(Divert(answer.divert), answer.withheld, score, answer.threshold or 0)
+        return Outcome(Divert(answer.divert), answer.withheld, answer.reason, score, answer.threshold or 0)
 
     def _threshold(self, row: Row, fusion: str) -> Threshold:
         """Begin a fusion version as an inspector does, from the calibration's negatives where it has enough."""
@@ -138,7 +140,7 @@ class Simulation:
         if calibration is None or len(calibration.negatives) < MIN_NEGATIVES:
             threshold = Threshold(config.start_threshold)
         else:
-            start = warm_start(calibration.negatives)
+            start = warm_start(calibration.negatives, alpha_ppm=config.alpha_ppm)
             threshold = Threshold.warm(start, balance=self._model.damage.balance, config=config)
         if self._model.seq == 0 and row.seq > 1 and not self._rescore:
             threshold.value = row.threshold  # it had long begun

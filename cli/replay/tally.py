@@ -47,7 +47,7 @@ class Tally:
     """
 
     diverts: Mapping[Divert, int]
-    withheld: int
+    withheld: Mapping[str, int]  # by what was lacking
     caught: int
     missed: int
     false_alarms: int
@@ -92,7 +92,7 @@ def tally(
     window = worst_window(unconfirmed, rate=way.cap.alpha_ppm, burst=way.cap.burst_tokens * MICRO)
     return Tally(
         diverts=Counter(outcome.divert for outcome in way.outcomes),
-        withheld=sum(outcome.withheld for outcome in way.outcomes),
+        withheld=Counter(outcome.reason for outcome in way.outcomes if outcome.withheld),
         caught=_count(sidelined, verdicts, _DAMAGED),
         missed=_count(passed, verdicts, _DAMAGED),
         false_alarms=sum(verdicts.get(row.capture_id, Verdict.DAMAGED) not in _CONFIRMS for row in alarms),

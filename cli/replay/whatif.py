@@ -89,13 +89,15 @@ async def compare(wanted: Wanted, records: Records, configs: Configurations, say
     """Read the whole sequence, run it as it was and with the changes, and return what lies in the range.
 
     Raises:
-        Fatal: a configuration is not at hand or cannot hold, the calibration is of other models, or no decision lies in
-            the range.
+        Fatal: a configuration is not at hand or cannot hold, the calibration is of other models, records are unsound,
+            or no decision lies in the range.
         Retryable: `redis` or `kafka` is away.
     """
     other = None if wanted.changes.fusion is None else Calibration.load(wanted.changes.fusion)
     seen = Seen()
     sequence = await gather(records, configs, other, seen.note)
+    if unsound := len(records.read.unreadable) + len(records.read.twice):
+        raise Fatal(f"{unsound} records cannot be read or contradict another: replay without a change names them")
     missing = Missing()
     missing.configs = sequence.missing
     missing.check(wanted.site)

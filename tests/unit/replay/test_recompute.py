@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from budget.model import Model, Purse, Threshold
+from budget.model import Model, Purse
 from budget.records import Request
+from budget.model import Threshold
 from cli.replay.chain import breaks, link_of
 from cli.replay.recompute import differences, is_whole
 from evidence.fusion import fuse
@@ -159,6 +160,15 @@ class TestUnequal:
         assert [51] == [each.seq for each in breaks([*links[:50], rich, *links[51:]], {})]
         spent = replace(links[50], diverts=(links[50].diverts or 0) - MICRO)
         assert 51 in {each.seq for each in breaks([*links[:50], spent, *links[51:]], RECORDING.configs)}
+
+    def test_a_lines_own_account_that_does_not_go_on_is_found(self) -> None:
+        """A token from nowhere, and a number left out."""
+        links = [link for one in RECORDING.decisions[:400] if (link := link_of(one)) is not None]
+        number, link = next((at, each) for at, each in enumerate(links) if at > 50 and each.own is not None)
+        assert link.own is not None
+        for own in ((link.own[0], link.own[1] + MICRO, link.own[2]), (link.own[0] + 1, *link.own[1:])):
+            changed = [*links[:number], replace(link, own=own), *links[number + 1 :]]
+            assert link.seq in {each.seq for each in breaks(changed, RECORDING.configs)}
 
 
 class TestOlderRecords:

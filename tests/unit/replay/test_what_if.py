@@ -106,6 +106,7 @@ class TestSimulation:
         before, _, after = tallies(ways(RECORDING, alpha_ppm=1_000, burst_tokens=2))
         assert after.diverts[Divert.DAMAGE] < before.diverts[Divert.DAMAGE]
         assert after.caught + after.missed == before.caught + before.missed
+        assert after.withheld["no_token"] + after.withheld["reserved"] > 0
         assert after.unconfirmed <= after.allowed
 
     def test_another_calibration_scores_anew(self) -> None:
