@@ -96,7 +96,7 @@ def expire(
     """
     line, settings = here(), Settings()
     rule = _rule(settings, keep_days, keep_labelled_days)
-    hearing, name = asyncio.run(_hear(line, settings, site, rule))
+    hearing, name = asyncio.run(hear(line, settings, site, rule))
     outcome = Outcome()
     outcome.strays = hearing.strays(rule.now - _RECORDS_S - _SEGMENT_S)
     for file in hearing.condemned() + (outcome.strays if strays else []):
@@ -123,7 +123,7 @@ def _rule(settings: Settings, keep_days: float | None, keep_labelled_days: float
     return Rule(plain_s, labelled_s, time.time())
 
 
-async def _hear(line: Line, settings: Settings, wanted: str | None, rule: Rule) -> tuple[Hearing, str]:
+async def hear(line: Line, settings: Settings, wanted: str | None, rule: Rule) -> tuple[Hearing, str]:
     """List old files and hear every record that may name one."""
     site = await the_site(line, wanted)
     roots = [*(settings.image_roots or [line.folder.images])]

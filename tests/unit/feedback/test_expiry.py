@@ -77,6 +77,18 @@ class TestRecords:
         hearing.due(picture.as_uri())
         assert set() == gone(hearing)
 
+    @pytest.mark.parametrize("name", ["a b.jpg", "größe.jpg", ".hidden.jpg", "a%41.jpg", "plain-1_2.jpg"])
+    def test_names_are_read_like_the_line_reads_them(self, root: Path, name: str) -> None:
+        """Percent signs are decoded once, whatever is encoded without need."""
+        put(root / "day" / name)
+        encoded = "".join(f"%{byte:02x}" for byte in name.encode())
+        for uri in ((root / "day" / name).as_uri(), f"{root.as_uri()}/day/{encoded}"):
+            hearing = hear(root)
+            hearing.due(uri)
+            assert {name} == gone(hearing)
+            hearing.keep(uri, Need.RECENT)
+            assert set() == gone(hearing)
+
     def test_buckets_are_counted(self, root: Path) -> None:
         """Lifecycle rules delete there."""
         hearing = hear(root)
