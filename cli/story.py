@@ -175,10 +175,13 @@ def _bounded(logit: int) -> float:
 def _identity(identity: Identity | None) -> tuple[str, ...]:
     if identity is None:
         return ("not looked at: there was no time or no picture for it",)
-    said = [f"{claim} (weak)".replace("~", "") if "~" in claim else claim for claim in identity.claims]
-    said = [claim.replace("!:?", ": label of another unit ", 1) if Claim.read(claim).stray else claim for claim in said]
-    claims = tuple(claim.replace(":?", ": unknown code ").replace(":", ": ", 1).replace(":  ", ": ") for claim in said)
-    return (identity_words(identity), *claims)
+    return (identity_words(identity), *map(_claim_words, identity.claims))
+
+
+def _claim_words(text: str) -> str:
+    claim = Claim.read(text)
+    code = f"{'label of another unit' if claim.stray else 'unknown code'} {claim.code}"
+    return f"{claim.method.value}: {code if claim.product_id is None else claim.product_id}{' (weak)' * claim.weak}"
 
 
 def _budget(decision: Decision, config: BudgetConfig | None) -> Budget | None:

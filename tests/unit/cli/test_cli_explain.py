@@ -149,6 +149,15 @@ class TestStory:
 
         assert ["scan: 4006016212846", "barcode: unknown code 12345", "image: 4006016212853 (weak)"] == claims
 
+    def test_a_scan_of_another_unit_is_named_as_such(self) -> None:
+        """And an unknown code that looks like the mark of one is still an unknown code."""
+        identity = Identity(claims=["scan!:?LPN-7QX2M80414", "barcode:?A!:?B"])
+        _, *claims = tell(
+            found(msgspec.structs.replace(STOPPED, identity=identity)), calibration=None, config=None
+        ).identity
+
+        assert ["scan: label of another unit LPN-7QX2M80414", "barcode: unknown code A!:?B"] == claims
+
     def test_verdicts(self) -> None:
         """What people said is part of the story."""
         verdict = Disposition(
