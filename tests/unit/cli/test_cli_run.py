@@ -19,7 +19,8 @@ from cli.checker.reading import read
 from cli.checker.takeover import Takeover, check_takeover, takeover
 from cli.faults import Fault, lasts_s, parse
 from cli.live import gauge, line, screen
-from cli.run import FLOOD_OFFSET, demo_budget, terms_of
+from cli.run import demo_budget, terms_of
+from cli.scenarios import FLOOD_OFFSET
 from cli.tape import Tape
 from cli.watch import Gauges, Watch, gauges_of
 from deploy.local.parts import PartStatus
