@@ -8,9 +8,9 @@ from typing import Final
 
 from budget.config import BudgetConfig
 from cli.find import Found
+from cli.identity_story import claim_words, identity_story
 from cli.wording import disposition_line, identity_words, log_odds, moment, tokens, verdict_word
 from evidence.calibration import Calibration
-from evidence.claims import Claim
 from evidence.fusion import fuse, words
 from schemas.messages import Decision, Evidence, Identity
 from schemas.words import KINDS, MICRO, Divert, Outcome
@@ -19,7 +19,7 @@ _HEADLINES: Final = {
     "pass": "Passed",
     "withheld": "Passed, though it looks damaged",
     "damage": "Sidelined for damage",
-    "identity": "Sidelined: which product is it?",
+    "identity": "Sidelined: a wrong item?",
     "audit": "Passed, and audited",
     "undetermined": "Undetermined",
     "rejected": "Refused",
@@ -103,7 +103,7 @@ def tell(found: Found, *, calibration: Calibration | None, config: BudgetConfig 
         threshold=None if decision.threshold is None else decision.threshold / MICRO,
         terms=_terms(decision, calibration),
         kinds=_kinds(decision.evidence),
-        identity=_identity(decision.identity),
+        identity=_identity(decision, calibration),
         budget=_budget(decision, config),
         budget_words=tuple(_budget_words(decision, config)),
         verdicts=tuple(disposition_line(one).plain.removesuffix(found.capture_id).strip() for one in found.verdicts),
@@ -172,16 +172,15 @@ def _bounded(logit: int) -> float:
     return max(-40.0, min(40.0, logit / MICRO))
 
 
-def _identity(identity: Identity | None) -> tuple[str, ...]:
+def _identity(decision: Decision, calibration: Calibration | None) -> tuple[str, ...]:
+    identity = decision.identity
     if identity is None:
         return ("not looked at: there was no time or no picture for it",)
-    return (identity_words(identity), *map(_claim_words, identity.claims))
-
-
-def _claim_words(text: str) -> str:
-    claim = Claim.read(text)
-    code = f"{'label of another unit' if claim.stray else 'unknown code'} {claim.code}"
-    return f"{claim.method.value}: {code if claim.product_id is None else claim.product_id}{' (weak)' * claim.weak}"
+    known = (
+        calibration is not None and decision.versions is not None and calibration.version == decision.versions.fusion
+    )
+    why = identity_story(identity, calibration.limits if calibration is not None and known else None)
+    return (identity_words(identity), *why, *map(claim_words, identity.claims))
 
 
 def _budget(decision: Decision, config: BudgetConfig | None) -> Budget | None:

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from rich.text import Text
 
+from cli.identity_story import wrong_item_words
 from schemas.messages import DeadLetter, Decision, Disposition, Identity, Sidelined
 from schemas.words import MICRO, Action, Divert, IdentityMethod, Outcome, Severity
 from streams.delivery import Delivery
@@ -84,6 +85,8 @@ def sidelined_line(event: Sidelined) -> Text:
     line.append(f"{event.divert.value:<12}", style=STYLES.get(event.divert.value, ""))
     if event.kinds:
         line.append(f"  {', '.join(kind.value for kind in event.kinds)}")
+    if event.divert is Divert.IDENTITY and (disagreement := wrong_item_words(event.claims)):
+        line.append(f"  wrong item? {disagreement}")
     if event.severity not in {Severity.UNKNOWN, Severity.NONE}:
         line.append(f"  {event.severity.value}")
     line.append(f"  {event.product_id or 'not identified'}  unit {event.unit_id}  at {event.line}  ")
