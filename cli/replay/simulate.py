@@ -140,7 +140,7 @@ class Simulation:
         if calibration is None or len(calibration.negatives) < MIN_NEGATIVES:
             threshold = Threshold(config.start_threshold)
         else:
-            start = warm_start(calibration.negatives, alpha_ppm=config.alpha_ppm)
+            start = warm_start(calibration.negatives)
             threshold = Threshold.warm(start, balance=self._model.damage.balance, config=config)
         if self._model.seq == 0 and row.seq > 1 and not self._rescore:
             threshold.value = row.threshold  # it had long begun

@@ -91,7 +91,7 @@ class Recording:
         self.configs[1] = self.config
         self._due: list[tuple[int, int, str, Verdict]] = []
         if self.warm:
-            start = warm_start(CALIBRATION.negatives, alpha_ppm=self.config.alpha_ppm)
+            start = warm_start(CALIBRATION.negatives)
             balance = self.model.damage.balance
             self.model.thresholds[CALIBRATION.version] = Threshold.warm(start, balance=balance, config=self.config)
 
