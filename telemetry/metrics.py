@@ -127,7 +127,10 @@ class Metrics:
             registry=registry,
         )
         self.conflicts: Final = Counter(
-            "sideline_identity_conflicts", "Captures whose sources of identity disagree.", ["site"], registry=registry
+            "sideline_identity_conflicts",
+            "Captures whose sources of identity disagree; divert none or audit: no token, or too late.",
+            ["site", "divert"],
+            registry=registry,
         )
         self.stray_scans: Final = Counter(
             "sideline_stray_scans",

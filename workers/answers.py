@@ -161,7 +161,7 @@ def count(record: Record) -> None:
     if decision.identity is not None:
         METRICS.identities.labels(site=decision.site, method=decision.identity.method.value).inc()
         if decision.identity.conflict:
-            METRICS.conflicts.labels(site=decision.site).inc()
+            METRICS.conflicts.labels(site=decision.site, divert=decision.divert.value).inc()
     if decision.seq is not None:
         METRICS.sequence.labels(site=decision.site).set(decision.seq)
         METRICS.balance.labels(site=decision.site).set((decision.balance_after or 0) / MICRO)
