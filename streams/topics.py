@@ -151,7 +151,7 @@ TOPICS: Final = (
         retention_ms=30 * DAY_MS,
         cleanup=Cleanup.BOTH,
         writers=("inspector",),
-        readers=("FC systems", "analysts", "sideline restore"),
+        readers=("FC systems", "analysts", "sideline restore", "sideline dataset export"),
     ),
     TopicSpec(
         entity=Entity.SIDELINED,
@@ -175,7 +175,7 @@ TOPICS: Final = (
         retention_ms=30 * DAY_MS,  # as long as decisions: restoring the store needs both
         cleanup=Cleanup.DELETE,
         writers=("review station",),
-        readers=("settler", "sideline restore", "herald"),
+        readers=("settler", "sideline restore", "herald", "sideline dataset export"),
         from_outside=True,
     ),
     TopicSpec(
