@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from schemas.faults import Fatal
+
 STRENGTHS: Final = (1.0, 10.0, 100.0, 1000.0)  # inverse penalties, as scikit-learn counts them
 FOLDS: Final = 5
 LEAST: Final = 10  # captures of each class: fewer cannot be folded
@@ -58,9 +60,16 @@ def fit_answer(features: Floats, truth: Bools, groups: Groups, *, seed: int) -> 
 
 
 def split(truth: Bools, groups: Groups, *, seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield rows to learn from and rows to measure on, five times, each class in every fold where that is possible."""
-    count = int(min(FOLDS, truth.sum(), (~truth).sum()))
-    if len(np.unique(groups)) == len(groups):
+    """Yield rows to learn from and rows to measure on, five times, each class in every fold where that is possible.
+
+    Raises:
+        Fatal: too few products to keep some apart.
+    """
+    distinct = len(np.unique(groups))
+    count = int(min(FOLDS, truth.sum(), (~truth).sum(), distinct))
+    if count < 2:  # noqa: PLR2004 - one fold leaves nothing to learn from
+        raise Fatal(f"captures of {distinct} products cannot be folded: what is measured has to be of other products")
+    if distinct == len(groups):
         yield from StratifiedKFold(n_splits=count, shuffle=True, random_state=seed).split(truth[:, None], truth)
     else:
         folds = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)

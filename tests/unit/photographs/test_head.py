@@ -81,6 +81,19 @@ class TestSplit:
         assert all(not set(groups[learn]) & set(groups[measure]) for learn, measure in folds)
         assert 60 == sum(len(measure) for _, measure in folds)
 
+    @pytest.mark.parametrize("products", [2, 4])
+    def test_few_products_make_few_folds(self, products: int) -> None:
+        """As many as there are products, each measured once."""
+        truth, groups = np.arange(60) % 2 == 0, np.arange(60) % (2 * products) // 2
+        folds = list(split(truth, groups, seed=1))
+        assert products == len(folds)
+        assert list(range(60)) == sorted(row for _, measured in folds for row in measured.tolist())
+
+    def test_one_product_is_refused(self) -> None:
+        """What was learnt would be measured on the same product."""
+        with pytest.raises(Fatal, match="captures of 1 products cannot be folded"):
+            list(split(np.arange(60) % 2 == 0, np.zeros(60, np.int64), seed=1))
+
 
 class TestExam:
     """`examine` and its figures."""
