@@ -104,7 +104,7 @@ def judge_poison(
     promoted = {key: each for key, each in facts.items() if each.state.held}
     candidates = sum(each.state is State.CANDIDATE for each in facts.values())
     rows = (
-        ("damaged units in a row", f"{len(run)}", f"of one product; {len(wrongly)} cleared wrongly by one associate"),
+        ("damaged units in a row", f"{len(run)}", f"of one product; {len(wrongly)} cleared wrongly by two associates"),
         ("of them references", f"{len(_damaged(promoted, sent))}", f"{candidates} candidates wait in vain"),
         ("found in the first half", _share(first), "of these units, stopped for damage"),
         ("found in the second half", _share(second), "no fewer, had nothing been learned from the lies"),

@@ -43,6 +43,10 @@ _EPOCH_S: Final = 1_735_689_600  # 2025-01-01: keeps the names of sites short
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
+SCENARIO_HELP: Final = (
+    "`flood` raises every score, so that the cap must bind; `redesign`: products change their design; `poison`: two "
+    "liars clear damaged units of one product; `wrong-labels`: other products' codes."
+)
 _EXAMPLES: Final = """Examples:
 
   sideline run --captures 500 --seed 7
@@ -65,9 +69,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Of the booth: the same seed, the same products and damage.")] = 7,
     rate: Annotated[float, typer.Option(min=0.1, help="Captures per second.")] = RATE_PER_S,
     inspectors: Annotated[int, typer.Option(min=1, max=16, help="How many inspectors share the work.")] = 1,
-    scenario: Annotated[Scenario, typer.Option(help="`flood` raises every score, so that the cap must bind.")] = (
-        Scenario.STEADY
-    ),
+    scenario: Annotated[Scenario, typer.Option(help=SCENARIO_HELP)] = (Scenario.STEADY),
     faults: Annotated[
         str, typer.Option(help="Comma-separated: inspector-kill, redis-stop, triton-stop, kafka-stop (20 s each).")
     ] = "",

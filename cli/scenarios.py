@@ -32,6 +32,7 @@ ENDLESS: Final = 3_000  # captures that a run without an end counts as, where a 
 MISLABELLED: Final = 0.05
 FEW_PRODUCTS: Final = 12  # so that each comes along often enough to be learned in minutes
 PEOPLE: Final = ("associate-1", "associate-2")
+LIARS: Final = ("associate-3", "associate-4")
 HASTY: Final = {"SIDELINE_GALLERY_SPREAD_S": "10", "SIDELINE_GALLERY_HOLD_S": "60"}  # hours in production
 FLOOD_OFFSET: Final = 25 * MICRO  # raises every score above the ceiling, whatever the threshold has learned
 
@@ -91,8 +92,8 @@ async def poison_refused(aftermath: Aftermath) -> Told:
 
 
 def lies_about_poison(who: str, truth: Truth) -> bool:
-    """The second of the two clears the damaged units of the run, whatever they are."""
-    return who == PEOPLE[1] and truth.facts.get(POISON_MARK) == "yes"
+    """Two of three people clear the damaged units of the run: together they pass the rule that asks for two."""
+    return who in LIARS and truth.facts.get(POISON_MARK) == "yes"
 
 
 def roomy(config: BudgetConfig) -> BudgetConfig:
@@ -140,7 +141,7 @@ SCENARIOS: Final[Mapping[Scenario, Plot]] = {
         ),
         budget=roomy,
         env=HASTY,
-        people=PEOPLE,
+        people=(PEOPLE[0], *LIARS),
         lies=lies_about_poison,
         judge=poison_refused,
     ),

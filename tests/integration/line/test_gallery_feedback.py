@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,10 +13,11 @@ import msgspec
 import pytest
 
 from budget.store import DecisionStore
+from cli import gallery as commands
 from cli.here import Line
-from cli.touched import touched
 from gallery.facts import Facts, State
 from gallery.store import GalleryStore
+from schemas.faults import Fatal
 from schemas.messages import Capture, Decision, Disposition, Product, Reference, Scan
 from schemas.words import MICRO, Divert, Verdict
 from streams.topics import Entity
@@ -127,31 +127,41 @@ class TestFeedback:
         facts = await shop.until(name, lambda facts: facts.state is State.WITHDRAWN)
         assert "damaged by bob" == facts.why
 
-    async def test_a_withdrawn_reference_is_out_of_every_decision_within_seconds(self, shop: Shop) -> None:
-        """Decisions before name it and can be listed; soon after none is measured against it any more."""
+    async def test_a_withdrawn_reference_is_out_of_every_decision_within_seconds(
+        self, shop: Shop, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The command lists the decisions that were measured against it; soon after there are no more of them."""
         name = await shop.enrol()
         before = await shop.stopped()
         assert before.evidence is not None
         assert [name] == before.evidence.references
-        gone = Reference(
-            reference_id=name,
-            product_id=shop.product_id,
-            source="ann: torn",
-            enrolled_at=datetime.now(UTC),
-            withdrawn=True,
-        )
-        await shop.line.send(Entity.REFERENCES, gone, site=None)
-        await shop.until(name, lambda facts: facts.state is State.WITHDRAWN)
+        line = Line(shop.line.endpoints, shop.line.parts.folder)
+        await commands._withdraw(line, name, "ann: torn")
         withdrawn = time.monotonic()
 
+        assert before.capture_id in capsys.readouterr().out
+        assert "ann: torn" == (await shop.until(name, lambda facts: facts.state is State.WITHDRAWN)).why
+
         async def unused() -> bool:
-            with contextlib.suppress(AssertionError):
-                evidence = (await shop.stopped()).evidence
-                return evidence is not None and name not in evidence.references
-            return False
+            evidence = (await shop.stopped()).evidence
+            return evidence is not None and name not in evidence.references
 
         await eventually(unused)
         assert time.monotonic() - withdrawn < LIMIT_S / 2
+
+    async def test_a_person_may_let_a_reference_in(self, shop: Shop) -> None:
+        """A candidate, on the word of whoever does it; what is in already is said to be."""
+        await shop.enrol()
+        decision = await shop.stopped()
+        name = f"capture.{decision.capture_id}"
+        await shop.say(decision, Verdict.SELLABLE)
+        await shop.until(name, lambda facts: facts.state is State.CANDIDATE)
         line = Line(shop.line.endpoints, shop.line.parts.folder)
-        found = [each.capture_id async for each in touched(line, name, since_ms=0)]
-        assert before.capture_id in found
+        await commands._promote(line, name, "ann: seen at the vendor's")
+
+        facts = await shop.until(name, lambda facts: facts.state is State.TRUSTED)
+        assert "ann: seen at the vendor's" == facts.source
+        with pytest.raises(Fatal, match="trusted already"):
+            await commands._promote(line, name, "ann: again")
+        with pytest.raises(Fatal, match="knows no reference"):
+            await commands._withdraw(line, "nothing", "ann: wrong")
