@@ -19,6 +19,7 @@ from schemas.words import Divert, Outcome, Verdict
 
 BORN: Final = "capture."  # ids of references that were captures begin so
 FEWEST: Final = 30  # captures on each side before shares are compared
+OFTEN: Final = 15  # false alarms on a new design after which it has to be known; the rules ask for five units
 FALL: Final = 0.5  # false alarms on the new design have to fall to this share of what they were
 ATTACK: Final = 5  # damaged units that have to be cleared wrongly before one can speak of an attack
 KEPT: Final = 0.5  # of the share of damaged units found in the first half of the attack, in the second
@@ -78,8 +79,14 @@ def judge_redesign(
         ("and after", _share(after), "the same, since"),
     )
     findings = [*_nothing_damaged(promoted, sent)]
-    if missing := products - set(first_ms):
-        findings.append(Finding(Rule.GALLERY, f"the new design was not learned of {len(missing)} products"))
+    for product_id in sorted(products - set(first_ms)):
+        alarms = sum(each.stopped for each in before if each.sent.truth.product_id == product_id)
+        if alarms >= OFTEN:
+            findings.append(
+                Finding(Rule.GALLERY, f"the new design of {product_id} was not learned after {alarms} false alarms")
+            )
+    if not first_ms:
+        findings.append(Finding(Rule.GALLERY, "no new design was learned"))
     if min(len(before), len(after)) >= FEWEST and _rate(after) > FALL * _rate(before):
         findings.append(
             Finding(Rule.GALLERY, f"false alarms on new designs fell from {_share(before)} to {_share(after)} only")

@@ -31,12 +31,14 @@ class Day:
         self.decisions: dict[str, list[Emission[Decision]]] = {}
         self.verdicts: dict[str, list[FirstVerdict]] = {}
 
-    def play(self, count: int, *, stopped: int, damaged: bool = False, verdict: Verdict | None = None) -> None:
+    def play(
+        self, count: int, *, stopped: int, damaged: bool = False, verdict: Verdict | None = None, product: str = "P"
+    ) -> None:
         """Add marked captures of product P, so many of them stopped."""
         for number in range(count):
             index = len(self.sent)
             name, at = f"c-{index}", START + timedelta(seconds=index)
-            truth = Truth(damaged, (), Severity.NONE, "P", (), facts={self.mark: "yes"})
+            truth = Truth(damaged, (), Severity.NONE, product, (), facts={self.mark: "yes"})
             self.sent[name] = Sent(name, f"u-{index}", at, truth, at, index)
             decision = Decision(
                 capture_id=name,
@@ -103,7 +105,16 @@ class TestRedesign:
         day.play(100, stopped=50)
         said = words(judge_redesign(day.reading(), day.sent, reference(40, state=state)))
 
-        assert "the new design was not learned of 1 products" in said
+        assert ["the new design of P was not learned after 50 false alarms", "no new design was learned"] == said[:2]
+
+    def test_a_design_that_caused_few_alarms_need_not_be_learned(self) -> None:
+        """There was nothing to learn from, as long as another one was learned."""
+        day = Day("turned")
+        day.play(40, stopped=20)
+        day.play(60, stopped=0)
+        day.play(30, stopped=14, product="Q")
+
+        assert [] == words(judge_redesign(day.reading(), day.sent, reference(40)))
 
     def test_a_damaged_reference(self) -> None:
         """What got in must be whole."""
