@@ -42,9 +42,7 @@ class Whose(enum.Enum):
     """What a code that no product has can be, seen from the unit it was read for."""
 
     A_UNITS = enum.auto()  # the unit's own label, or one of another scheme: says nothing of the product
-    ANOTHER_UNITS = (
-        enum.auto()
-    )  # of the same scheme with another id: it was read off something else
+    ANOTHER_UNITS = enum.auto()  # of the same scheme with another id: it was read off something else
     A_PRODUCTS = enum.auto()  # a product's, of which the catalogue knows nothing
 
 
