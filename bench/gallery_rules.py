@@ -47,7 +47,7 @@ STORIES: Final[Mapping[str, tuple[Mapping[str, int], Mapping[str, int]]]] = {  #
     "poison: 5 damaged cleared": ({"old damaged": 5}, {}),
     "poison: 8 damaged cleared": ({"old damaged": 8}, {}),
     "poison: 5 damaged of a new design cleared": ({"new damaged": 5}, {}),
-    "poison: 4 damaged cleared, 4 found": ({"old damaged": 4}, {"old damaged": 4}),
+    "poison: 5 damaged cleared, 3 found": ({"old damaged": 5}, {"old damaged": 3}),
 }
 
 
