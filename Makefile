@@ -65,6 +65,10 @@ format: $(INSTALLED)  ## Rewrite the code in the one style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+.PHONY: bench-budget
+bench-budget: $(INSTALLED)  ## Thresholds side by side on streams whose truth is known: SEEDS=30 CAPTURES=400000 STREAMS="heavy tails"
+	$(BIN)/python -m bench.budget $(foreach option,SEEDS CAPTURES STREAMS,$(if $($(option)),--$(call lower,$(option)) '$($(option))'))
+
 ##@ What is generated and committed
 
 .PHONY: schemas
@@ -107,7 +111,7 @@ clean:  ## Stop the line and remove everything that git does not keep
 help:  ## This list
 	awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n\033[1m%s\033[0m\n", substr($$0, 5) } \
-	  /^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Debian ships Python without the part that makes virtual environments work.
 .venv/bin/python:

@@ -20,12 +20,25 @@ local DAY_MS = 24 * HOUR_MS
 local EXACT = 9007199254740992 -- 2^53: beyond it doubles skip integers
 local SWEEP = 16 -- expired stops closed per call: bounds what one capture can cost another
 
--- The normalised histogram (design: a fast scale, a slow shape). budget/model.py states the same numbers.
-local MEMORY = 3000 -- captures over which location and scale are averaged
+-- The threshold. budget/threshold.py states the same numbers, docs/decisions/0040 says where they come from.
 local SETTLING = 64 -- first captures, of which only median and spread are taken
 local SPREAD_PPM = 1182931 -- mean absolute over median absolute deviation, of a normal distribution
-local CLIP = 4 -- deviations count at most this many scales: outliers cannot drag the scale
+local LOCATION_MEMORY, SCALE_MEMORY, FAST_MEMORY = 2000, 1000, 200 -- captures over which they are averaged
+local CLIP, FAST_CLIP = 2, 4 -- deviations count at most so many scales: outliers drag neither location nor scale
+local FAR_PERCENT = 25 -- of a scale between the two locations, and the slow one catches up
+local CATCH_UP = 50
 local SCALE_MIN = 1000
+local BILLION = 1000000000
+local ASKING_MEMORY = 250
+local SHIFT_PPB = 150000000 -- more asking than that is a shift of all scores, not damage
+local LOCATION_TRUST, SHAPE_TRUST = 2, 4 -- alphas: asking at a higher rate, they count as if it were that
+local WHOLE = 1024 -- full trust
+local USUAL_MEMORY = 20000
+local PENDING_PERCENT = 40 -- how much of unusual pending counts as spent before its verdict
+local LOW = 10 -- below a tenth of the burst the share falls with the square of the balance
+local EAGER_FROM, EAGER_OVER = 3, 4 -- alphas that ask: from 3 to 7 of them the share doubles
+-- Tokens at hand as a share of the burst, and the share of captures to ask for them, in alphas; both in millionths.
+local PACE = {{0, 900000}, {300000, 900000}, {770000, 1000000}, {950000, 1500000}, {1000000, 4000000}}
 local BINS = 512
 local BINS_PER_SCALE = 16
 local BIN_OF_LOCATION = 64 -- the histogram reaches from 4 scales below the location to 28 above
@@ -33,7 +46,7 @@ local EVERY = 25 -- captures between two moves of the threshold
 local FIRST_MOVE = 1000 -- captures known before the threshold leaves its starting point
 local WEIGHT = 1048576 -- of one capture at first, 2^20
 local WEIGHT_MAX = 268435456 -- 2^28, then every mass is divided by 2^8
-local GROWTH_PPM = 867 -- per move: the weight doubles in 20,000 captures, so a capture's share halves
+local GROWTH_PPM = 347 -- per move: the weight doubles in 50,000 captures, so a capture's share halves
 local THRESHOLD_TTL_MS = 30 * DAY_MS -- of a fusion version no one scores with any more
 
 local BUDGET_FIELDS = {"seq", "balance", "pending", "identity_balance", "identity_pending", "diverts", "restoring"}
@@ -44,7 +57,9 @@ local CONFIG_FIELDS = {
 }
 local LATER_FIELDS = {audit_max_ppm = true, recheck_ppm = true} -- absent in the configurations of older builds
 local LINE_FIELDS = {"alpha_ppm", "burst_tokens", "seq", "balance", "pending"}
-local THRESHOLD_FIELDS = {"captures", "location", "scale", "weight", "total", "since", "moves", "threshold"}
+local THRESHOLD_FIELDS = {
+  "captures", "location", "scale", "weight", "total", "since", "moves", "threshold", "fast", "asking", "usual",
+}
 
 -- ---------------------------------------------------------------------------------------------------- reading, writing
 
@@ -319,8 +334,19 @@ end
 local function starting(config)
   return {
     captures = 0, location = 0, scale = SCALE_MIN, weight = WEIGHT, total = 0, since = 0, moves = 0,
-    threshold = config.start_threshold,
+    threshold = config.start_threshold, fast = 0, asking = 0, usual = 0,
   }
+end
+
+-- The threshold of a fusion version. One stored by an older script knows no fast location yet: it goes on from there.
+local function known_threshold(key, purse, config)
+  local state = load(key, THRESHOLD_FIELDS)
+  if not exists[key] then
+    return starting(config)
+  elseif not loaded[key].fast then
+    state.fast, state.usual = state.location, purse.pending
+  end
+  return state
 end
 
 local function clamp(threshold, config)
@@ -335,11 +361,26 @@ local function in_force(state, config, now_ms)
   return clamp(state.threshold, config)
 end
 
--- The share of captures that should lie above: alpha * (2 * balance / burst)^2, in billionths.
-local function share_above(purse, config)
-  local ratio = math.floor(2 * purse.balance / config.burst_tokens) -- millionths
-  local squared = math.floor(ratio * ratio / 1000000)
-  return math.min(1000000000, math.floor(config.alpha_ppm * squared / 1000))
+local function pace(level)
+  for i = 2, #PACE do
+    local below, above = PACE[i - 1], PACE[i]
+    if level <= above[1] then
+      return below[2] + math.floor((above[2] - below[2]) * (level - below[1]) / (above[1] - below[1]))
+    end
+  end
+  return PACE[#PACE][2]
+end
+
+-- The share of captures that should lie above, in billionths: alpha at the pace that the tokens allow.
+local function share_above(state, purse, config)
+  local unusual = math.floor((purse.pending - state.usual) * PENDING_PERCENT / 100)
+  local at_hand = math.floor((purse.balance + purse.pending - unusual) / config.burst_tokens)
+  local low = math.min(TOKEN, math.floor(LOW * purse.balance / config.burst_tokens))
+  local crowd = math.floor((math.floor(state.asking * 1000 / config.alpha_ppm) - EAGER_FROM * TOKEN) / EAGER_OVER)
+  local eager = TOKEN + math.min(TOKEN, math.max(0, crowd))
+  local steady = math.floor(pace(math.min(TOKEN, math.max(0, at_hand))) * math.floor(low * low / TOKEN) / TOKEN)
+  local alphas = math.floor(steady * eager / TOKEN)
+  return math.min(BILLION, math.floor(config.alpha_ppm * alphas / 1000))
 end
 
 local function quantile(state, bins, names, share)
@@ -357,7 +398,7 @@ local function quantile(state, bins, names, share)
 end
 
 local function move(state, bins, names, purse, config)
-  state.threshold = quantile(state, bins, names, share_above(purse, config)) or config.ceiling
+  state.threshold = quantile(state, bins, names, share_above(state, purse, config)) or config.ceiling
   state.moves = state.moves + 1
 end
 
@@ -392,6 +433,7 @@ local function gather(state, scores, score)
     list[i + 1] = first[names[i]]
   end
   state.location = middle(list)
+  state.fast = state.location
   for i = 1, #list do
     deviations[i] = math.abs(list[i] - state.location)
   end
@@ -399,31 +441,60 @@ local function gather(state, scores, score)
   write("HDEL", scores, unpack(names))
 end
 
-local function track(state, score)
-  local deviation = math.max(-CLIP * state.scale, math.min(CLIP * state.scale, score - state.location))
-  local over = math.min(MEMORY, state.captures + 1)
-  state.location = state.location + nudge(deviation, over)
-  state.scale = math.max(SCALE_MIN, state.scale + nudge(math.abs(deviation) - state.scale, over))
+local function clip(distance, scales)
+  return math.max(-scales, math.min(scales, distance))
+end
+
+-- Location and scale learn from the score as far as it is trusted; the location catches up with one that forgets fast.
+local function track(state, score, trust)
+  local scale = state.scale
+  local near = clip(score - state.location, CLIP * scale)
+  local leap = clip(score - state.fast, FAST_CLIP * scale)
   state.captures = state.captures + 1
+  state.location = state.location + nudge(near * trust, math.min(LOCATION_MEMORY, state.captures) * WHOLE)
+  state.fast = state.fast + nudge(leap * trust, FAST_MEMORY * WHOLE)
+  local apart = state.fast - state.location
+  if math.abs(apart) * 100 > FAR_PERCENT * scale then
+    state.location = state.location + nudge(apart, CATCH_UP)
+  end
+  local wider = nudge((math.abs(near) - scale) * trust, math.min(SCALE_MEMORY, state.captures) * WHOLE)
+  state.scale = math.max(SCALE_MIN, scale + wider)
+end
+
+-- How far location and histogram believe a score. Scores that ask more often than alpha allows are likely damage that
+-- comes in a group, and must not teach what intact goods look like; where all scores shift, the location believes them
+-- again, and the shape waits for it.
+local function trusts(state, score, config)
+  local asks = score >= state.threshold
+  state.asking = state.asking + nudge((asks and BILLION or 0) - state.asking, ASKING_MEMORY)
+  if not asks or state.captures < FIRST_MOVE then
+    return WHOLE, WHOLE
+  end
+  local one = config.alpha_ppm * 1000 * WHOLE
+  local located = math.min(WHOLE, math.floor(LOCATION_TRUST * one / state.asking))
+  local shaped = math.min(WHOLE, math.floor(SHAPE_TRUST * one / state.asking))
+  return state.asking < SHIFT_PPB and located or WHOLE, shaped
 end
 
 -- Let one score into the histogram; every EVERY captures let the weight grow and move the threshold. One bin is read
 -- and written per capture, all of them once per move.
 local function learn(state, scores, score, purse, config)
-  local fresh = nil
+  local fresh, mass = nil, 0
   if state.captures < SETTLING then
     gather(state, scores, score)
   else
-    fresh = digits(bin_of(state, score))
-    state.total = state.total + state.weight
-    track(state, score)
+    local located, shaped = trusts(state, score, config)
+    fresh, mass = digits(bin_of(state, score)), math.floor(state.weight * shaped / WHOLE)
+    state.total = state.total + mass
+    track(state, score, located)
   end
+  state.usual = state.usual + nudge(purse.pending - state.usual, math.min(USUAL_MEMORY, state.captures))
   state.since = state.since + 1
 
   if state.since < EVERY then
     if fresh then
       local bin = load(scores, {fresh})
-      write("HSET", scores, fresh, digits(bin[fresh] + state.weight))
+      write("HSET", scores, fresh, digits(bin[fresh] + mass))
     end
     return
   end
@@ -431,7 +502,7 @@ local function learn(state, scores, score, purse, config)
   local names = bin_names()
   local bins = load(scores, names)
   if fresh then
-    bins[fresh] = bins[fresh] + state.weight
+    bins[fresh] = bins[fresh] + mass
   end
   state.since = 0
   state.weight = state.weight + math.floor(state.weight * GROWTH_PPM / 1000000)
@@ -605,10 +676,7 @@ local function decide()
       of_line = nil
     end
 
-    local state = load(THRESHOLD, THRESHOLD_FIELDS)
-    if not exists[THRESHOLD] then
-      state = starting(config)
-    end
+    local state = known_threshold(THRESHOLD, purse.damage, config)
     threshold = in_force(state, config, now_ms)
     divert, reason, withheld = divert_of({
       score = score, threshold = threshold, major = ARGV[13] == "1", conflict = ARGV[14] == "1",
@@ -1005,13 +1073,18 @@ local function warm()
   local state = starting(config)
   state.captures, state.location = int(ARGV[5], "captures"), int(ARGV[6], "location")
   state.scale = math.max(SCALE_MIN, int(ARGV[7], "scale"))
+  local purse = purses(budget, config).damage
+  state.fast, state.usual = state.location, purse.pending
   local names, bins = bin_names(), {}
   expect(SCORES, "hash")
   for i = 1, BINS do
-    bins[names[i]] = int(ARGV[7 + i], "mass")
+    bins[names[i]] = int(ARGV[8 + i], "mass")
     state.total = state.total + bins[names[i]]
   end
-  move(state, bins, names, purses(budget, config).damage, config)
+  move(state, bins, names, purse, config)
+  if ARGV[8] ~= "" then -- what the negatives certify
+    state.threshold = math.max(state.threshold, int(ARGV[8], "certified"))
+  end
   save(SCORES, bins, names)
   save_threshold(THRESHOLD, SCORES, version, state)
   commit()

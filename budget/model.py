@@ -1,7 +1,6 @@
 """The decision in plain Python, written from the design and not from the script.
 
-Slow and without a clock of its own; it says what `decision.lua` must answer. Tests run the two side by side, and the
-benchmarks of the threshold run this one alone.
+Slow and without a clock of its own; it says what `decision.lua` must answer. Tests run the two side by side.
 """
 
 from __future__ import annotations
@@ -9,108 +8,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from statistics import median_high
 from typing import Final, Literal
 
 from budget.config import HOUR_MS, BudgetConfig, LineBudget
 from budget.records import Request, Settlement
-from budget.warm import BIN_OF_LOCATION, BINS, BINS_PER_SCALE, SCALE_MIN, WEIGHT, WarmStart
+from budget.threshold import Threshold
 from schemas.codec import uuid7_ms
 from schemas.faults import Poison, Reason
 from schemas.words import MICRO, Outcome, Verdict
 
 SWEEP: Final = 16
 MANY: Final = 1_000
-MEMORY: Final = 3_000
-SETTLING: Final = 64
-SPREAD_PPM: Final = 1_182_931
-CLIP: Final = 4
-EVERY: Final = 25
-FIRST_MOVE: Final = 1_000
-WEIGHT_MAX: Final = 1 << 28
-GROWTH_PPM: Final = 867
 
 GOOD: Final = frozenset({Verdict.DAMAGED, Verdict.WRONG_ITEM})
 TokenState = Literal["open", "returned", "spent", "expired", "judged"]
-
-
-@dataclass(slots=True)
-class Threshold:
-    """Which captures should use the tokens: a quantile of scores made comparable over time."""
-
-    value: int
-    location: int = 0
-    scale: int = SCALE_MIN
-    captures: int = 0
-    weight: int = WEIGHT
-    since: int = 0
-    moves: int = 0
-    bins: list[int] = field(default_factory=lambda: [0] * BINS)
-    first: list[int] = field(default_factory=list)
-
-    @classmethod
-    def warm(cls, start: WarmStart, *, balance: int, config: BudgetConfig) -> Threshold:
-        """Start from vetted negatives."""
-        threshold = cls(
-            config.start_threshold, start.location, max(SCALE_MIN, start.scale), start.captures, bins=[*start.masses]
-        )
-        threshold._move(balance, config)
-        return threshold
-
-    def learn(self, score: int, *, balance: int, config: BudgetConfig) -> None:
-        """Let a score in, and move every 25th time."""
-        if self.captures < SETTLING:
-            self._gather(score)
-        else:
-            place = (score - self.location) * BINS_PER_SCALE // self.scale + BIN_OF_LOCATION
-            self.bins[min(max(place, 0), BINS - 1)] += self.weight
-            self._track(score)
-        self.since += 1
-        if self.since == EVERY:
-            self.since = 0
-            self.weight += self.weight * GROWTH_PPM // MICRO
-            if self.weight > WEIGHT_MAX:
-                self.weight >>= 8
-                self.bins = [mass >> 8 for mass in self.bins]
-            if self.captures >= FIRST_MOVE:
-                self._move(balance, config)
-
-    def _gather(self, score: int) -> None:
-        """Wait for the first captures, then take their median and the median of their deviations."""
-        self.first.append(score)
-        self.captures += 1
-        if self.captures == SETTLING:
-            self.location = median_high(self.first)
-            spread = median_high([abs(known - self.location) for known in self.first])
-            self.scale = max(SCALE_MIN, spread * SPREAD_PPM // MICRO)
-
-    def _track(self, score: int) -> None:
-        self.captures += 1
-        deviation = min(max(score - self.location, -CLIP * self.scale), CLIP * self.scale)
-        over = min(MEMORY, self.captures)
-        self.location += _nearest(deviation, over)
-        self.scale = max(SCALE_MIN, self.scale + _nearest(abs(deviation) - self.scale, over))
-
-    def _move(self, balance: int, config: BudgetConfig) -> None:
-        """Put the threshold where alpha * (2 * balance / burst)^2 of the mass lies above it."""
-        self.moves += 1
-        ratio_ppm = 2 * balance // config.burst_tokens
-        share_ppb = min(10**9, config.alpha_ppm * (ratio_ppm**2 // MICRO) // 1_000)
-        left = sum(self.bins) // MICRO * share_ppb // 1_000
-        self.value = config.ceiling
-        if left == 0:
-            return
-        for place in reversed(range(BINS)):
-            mass = self.bins[place]
-            if mass and mass >= left:
-                edge = (place + 1 - BIN_OF_LOCATION) * 1024 - left * 1024 // mass
-                self.value = self.location + self.scale * edge // (BINS_PER_SCALE * 1024)
-                return
-            left -= mass
-
-
-def _nearest(distance: int, over: int) -> int:
-    return (2 * distance + over) // (2 * over)
 
 
 @dataclass(slots=True)
@@ -251,7 +162,7 @@ class Model:
             divert, reason, withheld = self._divert(request, request.score, threshold, audit_ppm)
             action = "sideline" if divert in {"damage", "identity"} else "pass"
             self._open(request, divert, now_ms)
-            state.learn(request.score, balance=self.damage.balance, config=self.config)
+            state.learn(request.score, balance=self.damage.balance, pending=self.damage.pending, config=self.config)
         decision = Expected(
             outcome,
             reason,

@@ -218,7 +218,7 @@ async def restore_site(
         if len(scores) >= MIN_NEGATIVES:
             start = warm_start(scores, prior_captures=len(scores))
             extra = (keys.threshold(fusion_version), keys.scores(fusion_version))
-            arguments: list[Argument] = [fusion_version, start.captures, start.location, start.scale, *start.masses]
+            arguments: list[Argument] = [fusion_version, *start.arguments()]
             await script.ask(keys, "warm", arguments, extra)
     await script.link.command("HSETNX", SITES, site, str(int(datetime.now(UTC).timestamp() * 1000)))
     restored = Restored(

@@ -150,7 +150,7 @@ class DecisionStore:
     async def warm(self, site: str, fusion_version: str, start: WarmStart) -> bool:
         """Give a fusion version its first histogram; False if it has one already."""
         keys = SiteKeys(site)
-        arguments: list[Argument] = [fusion_version, start.captures, start.location, start.scale, *start.masses]
+        arguments: list[Argument] = [fusion_version, *start.arguments()]
         extra = (keys.threshold(fusion_version), keys.scores(fusion_version))
         answer = await self._script.ask(keys, "warm", arguments, extra)
         return bool(answer[1] == b"1")

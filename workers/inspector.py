@@ -257,7 +257,9 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
         calibration = Calibration.load(settings.model_repository / "fusion.json")
         if len(calibration.negatives) >= MIN_NEGATIVES:  # only a version that no capture was scored with takes it
             for site in sites:
-                await store.warm(site, calibration.version, warm_start(calibration.negatives))
+                alpha_ppm = (await store.state(site)).config.alpha_ppm
+                start = warm_start(calibration.negatives, alpha_ppm=alpha_ppm)
+                await store.warm(site, calibration.version, start)
         models = Models(settings.triton_url)
         stack.push_async_callback(models.close)
         served = await _served(models)

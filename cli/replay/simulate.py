@@ -15,7 +15,7 @@ from statistics import median_low
 
 from budget.config import BudgetConfig
 from budget.model import Model
-from budget.model import Threshold
+from budget.threshold import Threshold
 from budget.warm import MIN_NEGATIVES, warm_start
 from cli.replay.rows import Row
 from evidence.calibration import Calibration
@@ -140,7 +140,7 @@ class Simulation:
         if calibration is None or len(calibration.negatives) < MIN_NEGATIVES:
             threshold = Threshold(config.start_threshold)
         else:
-            start = warm_start(calibration.negatives)
+            start = warm_start(calibration.negatives, alpha_ppm=config.alpha_ppm)
             threshold = Threshold.warm(start, balance=self._model.damage.balance, config=config)
         if self._model.seq == 0 and row.seq > 1 and not self._rescore:
             threshold.value = row.threshold  # it had long begun

@@ -7,8 +7,9 @@ import random
 import pytest
 
 from budget.config import BudgetConfig
-from budget.model import Model, Threshold
+from budget.model import Model
 from budget.sample import Line
+from budget.threshold import Threshold
 from schemas.words import MICRO, Verdict
 
 NOW_MS = 1_763_700_000_000
@@ -77,7 +78,7 @@ class TestThreshold:
 
     @pytest.mark.parametrize("shape", ["still", "jump", "wider", "outliers"])
     def test_it_spends_the_budget_on_any_stream(self, shape: str) -> None:
-        """About alpha of 8,000 captures, all false, after the stream has changed; never by running dry."""
+        """About alpha of all captures, all false, before and after the stream changes."""
         rng = random.Random(9)
         config = BudgetConfig(start_threshold=2 * MICRO, ceiling=8 * MICRO, floor=-8 * MICRO)  # far from the stream
         threshold, balance = Threshold(config.start_threshold), 50 * MICRO
@@ -94,19 +95,19 @@ class TestThreshold:
             asks = score >= threshold.value
             granted = asks and balance >= MICRO
             balance -= MICRO if granted else 0
-            alarms += at >= 12_000 and granted
+            alarms += granted
             withheld += asks and not granted
-            threshold.learn(round(score), balance=balance, config=config)
-        assert 0.6 * 0.005 * 8_000 <= alarms <= 1.4 * 0.005 * 8_000
+            threshold.learn(round(score), balance=balance, pending=0, config=config)
+        assert 0.8 * 0.005 * 20_000 <= alarms <= 0.005 * 20_000 + 50
         assert withheld == 0
 
     def test_a_lone_outlier_cannot_drag_it(self) -> None:
-        """Deviations are clipped at four scales."""
+        """Deviations are clipped at two scales."""
         rng = random.Random(2)
         threshold = Threshold(0)
         for _ in range(3_000):
-            threshold.learn(round(rng.gauss(-4e6, 1e6)), balance=25 * MICRO, config=BudgetConfig())
+            threshold.learn(round(rng.gauss(-4e6, 1e6)), balance=25 * MICRO, pending=0, config=BudgetConfig())
         location, scale = threshold.location, threshold.scale
-        threshold.learn(10**9, balance=25 * MICRO, config=BudgetConfig())
-        assert threshold.location - location <= 4 * scale // 3_000 + 1
-        assert threshold.scale - scale <= 3 * scale // 3_000 + 1
+        threshold.learn(10**9, balance=25 * MICRO, pending=0, config=BudgetConfig())
+        assert threshold.location - location <= 2 * scale // 2_000 + 1
+        assert threshold.scale - scale <= scale // 1_000 + 1

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from budget.config import BudgetConfig
-from budget.model import Threshold
+from budget.threshold import Threshold, pace
 from budget.warm import BINS, WEIGHT, certified_threshold, warm_start
 from schemas.words import MICRO
 
@@ -16,13 +16,13 @@ class TestWarmStart:
     """What the threshold knows before its first capture."""
 
     def test_location_scale_and_weight_are_those_of_the_negatives(self) -> None:
-        """The mean, the mean absolute deviation, and at most 3,000 captures' worth of trust."""
+        """Clipped means, as the running ones would find them, and at most 3,000 captures' worth of trust."""
         start = warm_start([round(random.Random(at).gauss(-4e6, 1e6)) for at in range(5_000)])
         assert BINS == len(start.masses)
         assert 3_000 == start.captures
         assert abs(sum(start.masses) - 3_000 * WEIGHT) < BINS
         assert abs(start.location + 4_000_000) < 50_000
-        assert abs(start.scale - 800_000) < 30_000
+        assert abs(start.scale - 743_000) < 30_000  # of deviations clipped at two scales; unclipped 798,000
 
     def test_few_negatives_weigh_no_more_than_they_are(self) -> None:
         """And too few are refused."""
@@ -34,9 +34,9 @@ class TestWarmStart:
         """The scale has a floor."""
         assert 1_000 == warm_start([7] * 200).scale
 
-    @pytest.mark.parametrize(("balance", "share"), [(50, 0.02), (25, 0.005), (12, 0.00115)])
+    @pytest.mark.parametrize(("balance", "share"), [(50, 0.02), (45, 0.006_86), (25, 0.004_71), (4, 0.002_88)])
     def test_the_threshold_leaves_the_share_that_the_balance_allows(self, balance: int, share: float) -> None:
-        """It is alpha * (2 * balance / burst)^2, here of 100,000 negatives."""
+        """It is alpha at the pace of the tokens at hand, less below a tenth of them; here of 100,000 negatives."""
         scores = [round(random.Random(at).gauss(-4e6, 1e6)) for at in range(100_000)]
         threshold = Threshold.warm(warm_start(scores), balance=balance * MICRO, config=BudgetConfig())
         above = sum(score >= threshold.value for score in scores) / len(scores)
@@ -46,6 +46,40 @@ class TestWarmStart:
         """There is nothing to spend."""
         threshold = Threshold.warm(warm_start(range(0, 10**6, 1_000)), balance=0, config=BudgetConfig())
         assert BudgetConfig().ceiling == threshold.value
+
+    def test_it_does_not_start_below_what_the_negatives_certify(self) -> None:
+        """A certificate asks for more than the quantile: of 700 at 0.5 % only the largest carries it."""
+        scores = [round(random.Random(at).gauss(-4e6, 1e6)) for at in range(700)]
+        start = warm_start(scores, alpha_ppm=5_000)
+        assert certified_threshold(scores, fpr_ppm=5_000) == start.certified
+        threshold = Threshold.warm(start, balance=25 * MICRO, config=BudgetConfig())
+        assert start.certified == threshold.value
+        quantile = Threshold.warm(warm_start(scores), balance=25 * MICRO, config=BudgetConfig())
+        assert quantile.value < threshold.value
+
+    def test_too_few_to_certify_start_from_their_quantile(self) -> None:
+        """598 certify 0.5 %."""
+        assert warm_start(range(598), alpha_ppm=5_000).certified is not None
+        assert warm_start(range(597), alpha_ppm=5_000).certified is None
+
+
+class TestPace:
+    """How fast tokens are spent."""
+
+    @pytest.mark.parametrize(
+        ("level_ppm", "alphas_ppm"),
+        [
+            (0, 900_000),
+            (300_000, 900_000),
+            (770_000, MICRO),
+            (860_000, 1_250_000),
+            (950_000, 1_500_000),
+            (MICRO, 4 * MICRO),
+        ],
+    )
+    def test_it_is_nearly_alpha_until_tokens_are_about_to_be_lost(self, level_ppm: int, alphas_ppm: int) -> None:
+        """A full purse loses what is added: there it spends four times as fast."""
+        assert alphas_ppm == pace(level_ppm)
 
 
 class TestCertifiedThreshold:

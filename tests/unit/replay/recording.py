@@ -14,7 +14,7 @@ import msgspec
 from budget.config import BudgetConfig, LineBudget
 from budget.model import Expected, Model
 from budget.records import Request
-from budget.model import Threshold
+from budget.threshold import Threshold
 from budget.warm import warm_start
 from evidence.calibration import Calibration
 from evidence.fusion import fuse
@@ -91,7 +91,7 @@ class Recording:
         self.configs[1] = self.config
         self._due: list[tuple[int, int, str, Verdict]] = []
         if self.warm:
-            start = warm_start(CALIBRATION.negatives)
+            start = warm_start(CALIBRATION.negatives, alpha_ppm=self.config.alpha_ppm)
             balance = self.model.damage.balance
             self.model.thresholds[CALIBRATION.version] = Threshold.warm(start, balance=balance, config=self.config)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from budget.model import Model, Purse
 from budget.records import Request
-from budget.model import Threshold
+from budget.threshold import Threshold
 from cli.replay.chain import breaks, link_of
 from cli.replay.recompute import differences, is_whole
 from evidence.fusion import fuse
