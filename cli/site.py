@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
@@ -18,6 +19,7 @@ from budget.associates import outliers
 from budget.config import BudgetConfig, LineBudget
 from budget.records import ConfigChange
 from budget.store import DecisionStore
+from cli.certify import certified_start
 from cli.here import Line, here
 from schemas.faults import Fatal
 from schemas.words import ID_PATTERN, MICRO
@@ -44,6 +46,8 @@ _BUDGET_EXAMPLES: Final = """Examples:
   sideline budget fra1 --set lines.inbound-1=none
 
   sideline budget fra1 --override -2.5 --for 30m --why "new lamps on line 2"
+
+  sideline budget fra1 --certify triton_models/fusion.json --why "a new site"
 
   sideline budget fra1 --history
 """
@@ -167,6 +171,12 @@ def budget(
         float | None, typer.Option(help="Set the threshold by hand, in log-odds; needs --for and --why.")
     ] = None,
     lasting: Annotated[str, typer.Option("--for", help="How long the override holds: 45s, 30m, 8h.")] = "",
+    certify: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FUSION_JSON", help="Set start_threshold to what the negatives in there certify at alpha."
+        ),
+    ] = None,
     by: Annotated[str, typer.Option(help="Who changes it; default: the user of this shell.")] = "",
     why: Annotated[str, typer.Option(help="Kept with the new version of the configuration.")] = "",
     history: Annotated[bool, typer.Option("--history", help="Show who changed what, when and why.")] = False,
@@ -177,7 +187,7 @@ def budget(
     raising it grants none. An override ends by itself; so that nobody wonders later, it needs a reason.
     """
     changes = [*(change or []), *_by_hand(override, lasting, why)]
-    asyncio.run(_budget(here(), site, changes, by=by or _whoever(), why=why, history=history))
+    asyncio.run(_budget(here(), site, changes, certify=certify, by=by or _whoever(), why=why, history=history))
 
 
 def associates(site: Annotated[str, typer.Argument(help="The site.")]) -> None:
@@ -210,9 +220,14 @@ def _whoever() -> str:
         return "unknown"
 
 
-async def _budget(line: Line, site: str, changes: list[str], *, by: str, why: str, history: bool) -> None:
+async def _budget(
+    line: Line, site: str, changes: list[str], *, certify: Path | None, by: str, why: str, history: bool
+) -> None:
     async with _opened(line) as store:
         state = await store.state(site)
+        if certify is not None:
+            alpha_ppm = changed(state.config, changes).alpha_ppm
+            changes = [*changes, f"start_threshold={certified_start(certify, alpha_ppm=alpha_ppm)}"]
         if changes:
             version = await store.configure(site, changed(state.config, changes), by=by, why=why)
             state = await store.state(site)
