@@ -39,6 +39,7 @@ class Domain(enum.IntEnum):
     BANK = 20
     STAGE = 40
     SURFACE = 41
+    FADING = 42
 
 
 def draws(domain: Domain, *key: int) -> np.random.Generator:

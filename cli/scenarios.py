@@ -15,6 +15,7 @@ import msgspec
 
 from booth.associate import Lies, honest
 from booth.changes import POISON_MARK, poisoning, redesign
+from booth.fading import Fading
 from booth.station import Sent
 from booth.turns import Goods, Mislabelled
 from booth.world import Truth, World
@@ -22,6 +23,7 @@ from budget.config import BudgetConfig
 from cli.checker.charge import Charge
 from cli.checker.findings import Finding
 from cli.checker.reading import Reading
+from cli.drift import judge_drift
 from cli.here import Line
 from cli.learned import judge_poison, judge_redesign, learned
 from cli.wrong_labels import judged
@@ -45,6 +47,7 @@ class Scenario(enum.StrEnum):
     WRONG_LABELS = "wrong-labels"
     REDESIGN = "redesign"
     POISON = "poison"
+    DRIFT = "drift"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,12 @@ async def poison_refused(aftermath: Aftermath) -> Told:
     """What an associate clears wrongly does not become a reference, and damage is found as before."""
     facts = await learned(aftermath.line, (each.truth.product_id for each in aftermath.sent.values()))
     return Told(*judge_poison(aftermath.reading, aftermath.sent, facts))
+
+
+async def drift_followed(aftermath: Aftermath) -> Told:
+    """False alarms are near alpha before and after the light faded."""
+    alpha_ppm = aftermath.charge.terms.alpha
+    return Told(*judge_drift(aftermath.reading, aftermath.sent, alpha_ppm=alpha_ppm, captures=aftermath.captures))
 
 
 def lies_about_poison(who: str, truth: Truth) -> bool:
@@ -144,5 +153,11 @@ SCENARIOS: Final[Mapping[Scenario, Plot]] = {
         people=(PEOPLE[0], *LIARS),
         lies=lies_about_poison,
         judge=poison_refused,
+    ),
+    Scenario.DRIFT: Plot(
+        world=lambda seed, captures: Fading(
+            seed, begin=captures // 3, end=captures // 3 + captures // 12, damage_rate=DAMAGE_RATE
+        ),
+        judge=drift_followed,
     ),
 }

@@ -31,6 +31,7 @@ class Rule(enum.StrEnum):
     TAKEOVER = "the partitions of a killed inspector are served again in time"
     WRONG_ITEMS = "units with another product's label are found, and others are not called wrong"
     GALLERY = "the gallery learns what several people cleared, and nothing damaged"
+    DRIFT = "alarms stay near alpha when scores drift"
     FLOOD = "the cap binds when every score is raised"
 
 
