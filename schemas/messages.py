@@ -136,8 +136,8 @@ class Judged(Message, frozen=True, kw_only=True):
 class Reference(Message, frozen=True, kw_only=True):
     """A picture set of a pristine product for the gallery. `withdrawn` takes it out again.
 
-    Without `judged` somebody vouches for it, and it is compared with at once. With it the line proposes a capture that a
-    person cleared, or says that a person found something: the curator decides by rule.
+    Without `judged` somebody vouches for it, and it is compared with at once. With it the line proposes a capture that
+    a person cleared, or says that a person found something: the curator decides by rule.
     """
 
     reference_id: ReferenceId

@@ -44,7 +44,7 @@ CONFIG = BudgetConfig(
 MISTAKES = {
     "skipped debit": ("      debit(purse[divert])\n", ""),
     "double debit": ("      debit(purse[divert])\n", "      debit(purse[divert])\n      debit(purse[divert])\n"),
-    "token returned for a false alarm": ("          destroy(purse[divert])\n", "          give_back(purse[divert])\n"),
+    "token returned for a false alarm": ("            destroy(held)\n", "            give_back(held)\n"),
     "refill doubled": ("    refill(purse.damage)\n", "    refill(purse.damage)\n    refill(purse.damage)\n"),
     "number given twice": (
         "    budget.seq = budget.seq + 1\n",

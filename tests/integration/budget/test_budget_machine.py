@@ -307,8 +307,15 @@ class BudgetMachine(RuleBasedStateMachine):
             return
         type(self).restarts += 1
         self.server.kill()
+        self.loop.run(self._hang_up())
         self.server.start()
         self.loop.run(self._back())
+
+    async def _hang_up(self) -> None:
+        """Drop every connection: each one from before would fail once, which a worker waits out."""
+        for worker in self.workers:
+            await worker.close()
+        await self.trial.redis.aclose()
 
     async def _back(self) -> None:
         deadline = time.monotonic() + 20

@@ -16,6 +16,11 @@ from streams.outbox import Outbox
 from tests.integration.line.running import LINE, SITE, RunningLine
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lose the store last: with it go the configurations of the past, which replaying what other tests did needs."""
+    items.sort(key=lambda item: item.path.name == "test_lost_store.py")
+
+
 @pytest.fixture(scope="session")
 def line_settings(parts: Parts) -> tuple[str, Path]:
     """Start the workers for the rest of the session; return the store's id and the image root."""
