@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-import structlog
 import typer
 
 from cli.commands import LazyGroup, announce
@@ -25,11 +24,7 @@ announce(app)
 
 
 def main() -> None:
-    """Run the command line; exit 1 with the reason and the fix in a line, 130 when interrupted.
-
-    What the parts log goes to standard error: standard output holds a command's answer and nothing else.
-    """
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    """Run the command line; exit 1 with the reason and the fix in a line, 130 when interrupted."""
     try:
         app()
     except SidelineError as error:
