@@ -41,28 +41,30 @@ def outliers(associates: Mapping[str, AssociateState]) -> list[Outlier]:
     """Return those whose confirm rate, or share of contradicted second looks, is unlike the rest's.
 
     Two-sided binomial tails against the others' pooled share, divided among all comparisons (Bonferroni); a difference
-    must also be large. Nobody is compared where the others have too few verdicts to be compared with.
+    must also be large. Nobody is compared where the others have too few verdicts to be compared with. Whoever stands
+    out most is named first and leaves the pool: else one person would make all others stand out.
     """
     level = SURE / max(1, 2 * len(associates))
-    found = []
-    for name, own in associates.items():
-        rest = [other for each, other in associates.items() if each != name]
-        judged, confirmed = sum(each.judged for each in rest), sum(each.confirmed for each in rest)
-        found += _compare(
-            name, own.confirmed, own.judged, confirmed, judged, level, ("confirms more", "confirms fewer")
-        )
-        rechecked, agreed = sum(each.rechecked for each in rest), sum(each.agreed for each in rest)
-        told = _compare(
-            name,
-            own.rechecked - own.agreed,
-            own.rechecked,
-            rechecked - agreed,
-            rechecked,
-            level,
-            ("contradicted more", None),
-        )
-        found += told
-    return sorted(found, key=lambda outlier: outlier.chance)
+    left = dict(associates)
+    named: list[Outlier] = []
+    while found := [outlier for name in left for outlier in _unlike(name, left, level)]:
+        first = min(found, key=lambda outlier: outlier.chance).associate_id
+        named += [outlier for outlier in found if outlier.associate_id == first]
+        del left[first]
+    return sorted(named, key=lambda outlier: outlier.chance)
+
+
+def _unlike(name: str, associates: Mapping[str, AssociateState], level: float) -> list[Outlier]:
+    """Compare one associate with all others in the pool."""
+    own = associates[name]
+    rest = [other for each, other in associates.items() if each != name]
+    judged, confirmed = sum(each.judged for each in rest), sum(each.confirmed for each in rest)
+    rechecked, agreed = sum(each.rechecked for each in rest), sum(each.agreed for each in rest)
+    against = own.rechecked - own.agreed
+    return [
+        *_compare(name, own.confirmed, own.judged, confirmed, judged, level, ("confirms more", "confirms fewer")),
+        *_compare(name, against, own.rechecked, rechecked - agreed, rechecked, level, ("contradicted more", None)),
+    ]
 
 
 def _compare(

@@ -29,6 +29,12 @@ class TestOutliers:
         assert [("liar", "confirms more")] == [(one.associate_id, one.what) for one in found]
         assert "confirms more: " in str(found[0])
 
+    def test_one_liar_does_not_make_two_honest_people_stand_out(self) -> None:
+        """Pooled with the liar, either of them would look as if they confirmed too few."""
+        honest = AssociateState(judged=300, confirmed=90)
+        found = outliers({"liar": AssociateState(judged=200, confirmed=195), "b": honest, "c": honest})
+        assert ["liar"] == [one.associate_id for one in found]
+
     def test_who_confirms_nothing_is_named(self) -> None:
         """Damage would go back on the line."""
         rng = random.Random(3)

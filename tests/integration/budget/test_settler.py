@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import structlog
 
 from budget.config import HOUR_MS
 from budget.sample import Trial
@@ -17,8 +18,9 @@ from schemas.words import MICRO
 from streams.delivery import Delivery
 from streams.outbox import Outbox
 from streams.topics import Entity, create_topics, topic
+from telemetry.metrics import METRICS
 from workers.proposals import Proposer
-from workers.settler import Settler
+from workers.settler import Settler, Watch
 
 
 @dataclass
@@ -169,3 +171,23 @@ class TestTurnedAway:
                 await door.say(**{"capture_id": capture_id, "verdict": "sellable", "disposition_id": "mine", **changes})
             assert Reason.ID_REUSED is caught.value.reason
         assert (2, 0, 1) == await door.tokens()
+
+
+class TestWatch:
+    """Whose verdicts differ from the others' is counted, and said once."""
+
+    async def test_who_confirms_everything_is_counted_until_it_passes(self, site: Trial) -> None:
+        """The gauge follows; the log names the person when that begins, not at every look."""
+        for name, judged, confirmed in (("b", 300, 90), ("c", 300, 90), ("liar", 200, 195)):
+            counts = {f"{name}:judged": judged, f"{name}:confirmed": confirmed}
+            await site.redis.hset(site.keys.key("associates"), mapping=counts)
+        watch = Watch(site.store, {site.name: frozenset({"line-1"})})
+        gauge = METRICS.associate_outliers.labels(site=site.name)
+        with structlog.testing.capture_logs() as logs:
+            await watch.look()
+            await watch.look()
+        assert 1 == gauge._value.get()
+        assert [("warning", "liar")] == [(line["log_level"], line["associate"]) for line in logs]
+        await site.redis.hset(site.keys.key("associates"), mapping={"liar:confirmed": 60})
+        await watch.look()
+        assert 0 == gauge._value.get()
