@@ -179,8 +179,8 @@ class TestWatch:
     async def test_who_confirms_everything_is_counted_until_it_passes(self, site: Trial) -> None:
         """The gauge follows; the log names the person when that begins, not at every look."""
         for name, judged, confirmed in (("b", 300, 90), ("c", 300, 90), ("liar", 200, 195)):
-            counts = {f"{name}:judged": judged, f"{name}:confirmed": confirmed}
-            await site.redis.hset(site.keys.key("associates"), mapping=counts)
+            key = site.keys.key("associates")
+            await site.redis.hset(key, mapping={f"{name}:judged": judged, f"{name}:confirmed": confirmed})
         watch = Watch(site.store, {site.name: frozenset({"line-1"})})
         gauge = METRICS.associate_outliers.labels(site=site.name)
         with structlog.testing.capture_logs() as logs:
