@@ -6,7 +6,6 @@ Only that module is imported: the help of all commands must not cost the imports
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -70,13 +69,7 @@ class LazyGroup(TyperGroup):
 
 
 def load(entry: Entry) -> Any:  # noqa: ANN401 - typer hides its own command type
-    """Import the command's module and return the command.
-
-    What the parts log meanwhile goes to standard error: standard output holds a command's answer and nothing else.
-    """
-    import structlog  # with rich behind it, too slow for a list of commands
-
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    """Import the command's module and return the command."""
     alone = typer.Typer()
     importlib.import_module(entry.module).register(alone)
     return typer.main.get_group(alone).commands[entry.name]

@@ -24,7 +24,13 @@ announce(app)
 
 
 def main() -> None:
-    """Run the command line; exit 1 with the reason and the fix in a line, 130 when interrupted."""
+    """Run the command line; exit 1 with the reason and the fix in a line, 130 when interrupted.
+
+    What the parts log goes to standard error: standard output holds a command's answer and nothing else.
+    """
+    import structlog  # here, because whoever only imports the list of commands need not wait for it
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         app()
     except SidelineError as error:
