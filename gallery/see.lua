@@ -2,9 +2,9 @@
 -- candidate; a verdict against a capture that was cleared before takes it out again, promoted or not.
 -- KEYS: seen of the product, facts about references, references of the product, the product's turn,
 --       patch maps, products in motion, why the product is held back, epoch, feed, versions
--- ARGV: reference id, the sighting behind 13 digits of when it was judged (ms), patch maps, cleared (1 or 0), facts, how long to remember (ms), how many at most,
---       product id, how long to hold back (ms), why, prefix of the references of a version, prefix of patch maps,
---       epoch if there is none, feed length, model version
+-- ARGV: reference id, the sighting behind 13 digits of when it was judged (ms), patch maps, cleared (1 or 0), facts,
+--       how long to remember (ms), how many at most, product id, how long to hold back (ms), why,
+--       prefix of the references of a version, prefix of patch maps, epoch if there is none, feed length, model version
 local known = redis.call('HGET', KEYS[2], ARGV[1])
 local state = known and cjson.decode(known).state or (known and 'trusted') or ''
 if ARGV[4] == '1' then
