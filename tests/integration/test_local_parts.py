@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,6 +53,26 @@ def status(parts: Parts, name: str) -> PartStatus:
 def heals(parts: Parts, name: str, old_pid: int | None, *, within_s: float) -> None:
     """Wait until the part runs in another process and is healthy."""
     until(lambda: parts.pid(name) not in {None, old_pid} and status(parts, name).healthy is True, within_s=within_s)
+
+
+@contextlib.contextmanager
+def asking(triton_url: str) -> Iterator[None]:
+    """Infer with every model without pause, so that the server has requests under way at any moment."""
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            probes.triton(triton_url)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
 
 
 @pytest.fixture
@@ -204,12 +225,14 @@ class TestHealing:
             assert b"kept" == store.get(unique)
 
     def test_a_killed_triton_takes_its_stubs_along(self, parts: Parts) -> None:
-        """After kill -9 the server is back by itself, and no process of the old one remains."""
+        """After kill -9 amid inferences the server is back by itself, and no process of the old one remains."""
         pid = parts.pid("triton")
         stubs = psutil.Process(pid).children(recursive=True)
         assert stubs
-        parts.kill("triton", signal.SIGKILL)
-        heals(parts, "triton", pid, within_s=20)
+        with asking(parts.endpoints().triton_url):
+            time.sleep(0.5)
+            parts.kill("triton", signal.SIGKILL)
+            heals(parts, "triton", pid, within_s=20)
         assert [] == [stub for stub in stubs if leftovers.is_alive(stub)]
 
     def test_a_killed_stub_is_healed(self, parts: Parts) -> None:

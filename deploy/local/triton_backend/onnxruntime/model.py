@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import select
-import threading
+import signal
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,11 +74,16 @@ def _compare(kind: str, configured: Iterable[str], actual: Sequence[Any], path: 
 
 
 def _end_with_the_server() -> None:
-    """End this stub when its server is gone: a server killed by -9 leaves its stubs behind, holding memory and CPU."""
-    server = os.pidfd_open(os.getppid())
+    """End this stub when its server is gone: a server killed by -9 leaves its stubs behind, holding memory and CPU.
 
-    def wait() -> None:
-        select.select([server], [], [])
-        os._exit(1)
-
-    threading.Thread(target=wait, name="end-with-the-server", daemon=True).start()
+    A process of its own keeps watch, not a thread. A stub that loses its server while it answers waits for ever on a
+    lock in shared memory, and holds the interpreter's lock meanwhile, so that no thread of it ever runs again.
+    """
+    server, stub = os.pidfd_open(os.getppid()), os.pidfd_open(os.getpid())
+    if os.fork() == 0:
+        ended, _, _ = select.select([server, stub], [], [])
+        if stub not in ended:
+            signal.pidfd_send_signal(stub, signal.SIGKILL)
+        os._exit(0)
+    os.close(server)
+    os.close(stub)
