@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
 
     # For trying things out; never set in production.
+    fault_point: str = Field(default="", description="Where the process kills itself, see streams/fault_points.py.")
     score_offset: int = Field(default=0, description="Added to every fused score, micro-log-odds (SCENARIO=flood).")
 
     @field_validator("image_roots", "s3_buckets", mode="before")

@@ -25,6 +25,7 @@ from faust.types import TP
 
 from settings.line import Settings
 from streams.delivery import Delivery
+from streams.fault_points import FaultPoint, reach
 from telemetry.metrics import METRICS
 
 DRAIN_LIMIT_S: Final = 2.0
@@ -54,8 +55,11 @@ class _Consumer(Consumer):
         self.stop_flow()
         METRICS.revoked.inc()
         METRICS.partitions.set(0)
+        reach(FaultPoint.REVOKING)
         await cast(App, self.app).revoke([(tp.topic, tp.partition) for tp in revoked])
+        reach(FaultPoint.DRAINED)
         await _commit(self)
+        reach(FaultPoint.COMMITTED)
         log.info("partitions revoked", count=len(revoked), took_s=round(time.monotonic() - started, 2))
         await super().on_partitions_revoked(revoked)
 

@@ -20,6 +20,7 @@ from schemas.faults import Fatal, Retryable
 from settings.line import Settings
 from streams import faust_edge
 from streams.breakers import Breakers
+from streams.fault_points import FaultPoint, arm, reach
 from streams.health import Health, HealthServer
 from streams.window import Burier, Handler, Limits, Window
 from telemetry import logs
@@ -67,6 +68,7 @@ def main(name: str, opening: Opening) -> None:
         sys.exit(f"{name}: the settings are wrong: {problems}")
     logs.configure(form=settings.log_format, level=settings.log_level, worker=settings.worker_name)
     try:
+        arm(settings.fault_point, data_dir=settings.data_dir, worker=settings.worker_name)
         code = asyncio.run(_serve(name, settings, opening))
     except Fatal as fatal:
         log.error("cannot work", error=str(fatal))  # noqa: TRY400 - the message names the fix, a traceback would hide it
@@ -188,12 +190,14 @@ async def _work(job: Job, settings: Settings, health: Health, stopping: asyncio.
 
 
 async def _stop(app: faust_edge.App, window: Window, breakers: Breakers, tasks: Sequence[asyncio.Task[None]]) -> None:
+    reach(FaultPoint.STOPPING)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await window.revoke(limit_s=faust_edge.DRAIN_LIMIT_S)
     await window.close()
     await breakers.close()
+    reach(FaultPoint.STOPPED)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(faust_edge.DRAIN_LIMIT_S):
             await faust_edge.stop(app)

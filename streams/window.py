@@ -21,6 +21,7 @@ import structlog
 from schemas.faults import Fatal, Poison, Reason, Retryable, SidelineError
 from streams.breakers import SELF, Breakers
 from streams.delivery import Delivery
+from streams.fault_points import FaultPoint, reach
 from streams.ledger import Entry, Ledger
 from telemetry.metrics import METRICS
 
@@ -108,6 +109,7 @@ class Window:
         self._parked += 1
         self._parked_bytes += len(delivery.value or b"")
         METRICS.received.labels(entity=self._entity).inc()
+        reach(FaultPoint.DELIVERED)
         self._wake.set()
         if self._pump is None:
             self._pump = asyncio.create_task(self._start_events(), name="window pump")
@@ -240,11 +242,13 @@ class Window:
         except Fatal as fatal:
             self._stop_for(fatal, fatal.__cause__)
             return
+        reach(FaultPoint.HANDLED)
         if fault is None:
             self._recent.append(False)
         if not lane.closed:
             for acknowledge in lane.ledger.finish(entry):
                 acknowledge()
+                reach(FaultPoint.ACKNOWLEDGED)
             METRICS.finished.labels(entity=self._entity).inc()
 
     async def _attempt(self, delivery: Delivery, fault: Poison | None) -> None:

@@ -32,6 +32,7 @@ from schemas.words import Verdict, ViewKind
 from settings.line import Settings
 from streams.breakers import Breakers
 from streams.delivery import Delivery
+from streams.fault_points import FaultPoint, reach
 from streams.host import Job, main
 from streams.outbox import Outbox
 from streams.topics import Entity, entity_of, missing_topics, topic
@@ -88,9 +89,11 @@ class Curator:
                 METRICS.gallery_changes.labels(change="reference withdrawn").inc()
             return
         entry = await self._embedded(reference)
+        reach(FaultPoint.EMBEDDED)
         if reference.judged is not None:
             await self._hear(entry, reference.judged)
         elif await self._gallery.put_reference(entry):
+            reach(FaultPoint.ENROLLED)
             METRICS.gallery_changes.labels(change="reference enrolled").inc()
             for _ in await self._promoter.tidy(entry.product_id):
                 METRICS.gallery_changes.labels(change="reference retired").inc()
@@ -133,6 +136,7 @@ class Curator:
             keep_ms=round(1000 * self._rules.window_s),
             hold_ms=round(1000 * self._rules.hold_s),
         )
+        reach(FaultPoint.HEARD)
         METRICS.gallery_candidates.labels(effect=effect.value).inc()
         if effect is Effect.CONTRADICTS:
             METRICS.gallery_changes.labels(change="reference withdrawn").inc()

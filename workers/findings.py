@@ -20,6 +20,7 @@ from gallery.index import GalleryIndex
 from gallery.nearest import Tally
 from gallery.patches import PatchCache
 from schemas.messages import Capture
+from streams.fault_points import FaultPoint, reach
 from telemetry.metrics import METRICS
 from workers.answers import Findings
 from workers.fetching import fetch_pictures
@@ -67,11 +68,13 @@ class Investigator:
         scanning = asyncio.create_task(self._scans(capture, append_ms))
         try:
             prepared = await self._prepare(capture)
+            reach(FaultPoint.FETCHED)
             with METRICS.stage.labels(stage="infer").time():
                 scores, embeddings = await asyncio.gather(
                     self._models.score(prepared.pixels, request_id=capture.capture_id),
                     self._models.embed(prepared.pixels, request_id=capture.capture_id),
                 )
+            reach(FaultPoint.INFERRED)
             scans = await scanning
         finally:
             scanning.cancel()

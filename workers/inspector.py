@@ -41,6 +41,7 @@ from settings.line import Settings
 from settings.sites import site_book
 from streams.breakers import Breakers
 from streams.delivery import Delivery
+from streams.fault_points import FaultPoint, reach
 from streams.host import Job, main
 from streams.outbox import Outbox
 from streams.topics import Entity, Scope, last_seq, spec, topic
@@ -99,9 +100,12 @@ class Inspector:
         arrival = self._read(delivery)
         record = await self._look(arrival)
         if record is None:
+            reach(FaultPoint.LOOKED)
             request = await self._investigate(arrival)
+            reach(FaultPoint.INVESTIGATED)
             with METRICS.stage.labels(stage="decide").time():
                 record = await self._store.decide(request)
+            reach(FaultPoint.DECIDED)
         else:
             METRICS.from_record.labels(site=arrival.capture.site).inc()
         await self._answer(arrival, record)
@@ -152,39 +156,24 @@ class Inspector:
         if record.outcome is Outcome.REJECTED:
             raise Poison(Reason(record.reason), f"rejected at {record.decided_at}")
         capture = arrival.capture
-        source = f"/sideline/{capture.site}"  # with the topic's name: CloudEvents wants source and id to be unique
         with METRICS.stage.labels(stage="emit").time():
-            sends = [
-                self._outbox.send(
-                    topic(Entity.DECISIONS, capture.site),
-                    key=capture.capture_id.encode(),
-                    value=record.decision,
-                    headers=cloud_headers(
-                        entity="decision",
-                        event_id=capture.capture_id,
-                        source=f"{source}/decisions",
-                        time=record.decided_at,
-                    ),
-                )
-            ]
+            sends = [self._send(capture, "decision", Entity.DECISIONS, record.decision, record.decided_at)]
             if record.sidelined is not None:
-                sends.append(
-                    self._outbox.send(
-                        topic(Entity.SIDELINED, capture.site),
-                        key=capture.capture_id.encode(),
-                        value=record.sidelined,
-                        headers=cloud_headers(
-                            entity="sidelined",
-                            event_id=capture.capture_id,
-                            source=f"{source}/sidelined",
-                            time=record.decided_at,
-                        ),
-                    )
-                )
+                sends.append(self._send(capture, "sidelined", Entity.SIDELINED, record.sidelined, record.decided_at))
             await asyncio.gather(*sends)
         if record.created:
             count(record)
             METRICS.answer.labels(site=capture.site).observe(time.time() - arrival.append_ms / 1000)
+
+    async def _send(self, capture: Capture, kind: str, entity: Entity, value: bytes, at: str) -> None:
+        source = f"/sideline/{capture.site}/{entity.value}"  # CloudEvents wants source and id to be unique together
+        await self._outbox.send(
+            topic(entity, capture.site),
+            key=capture.capture_id.encode(),
+            value=value,
+            headers=cloud_headers(entity=kind, event_id=capture.capture_id, source=source, time=at),
+        )
+        reach(FaultPoint.PARTLY_SENT)
 
     async def bury(self, delivery: Delivery, fault: Poison) -> None:
         """Record a readable capture as rejected, then send its dead letter; answer it if it has an outcome already.
@@ -207,6 +196,7 @@ class Inspector:
             return
         if record.created:
             count(record)
+        reach(FaultPoint.REJECTED)
         await self._undertaker.bury(delivery, fault, failed_at=record.decided_at)
 
     def _read_again(self, delivery: Delivery) -> Arrival:

@@ -10,6 +10,7 @@ from schemas.faults import Poison, Reason
 from schemas.messages import Message
 from streams.dead_letters import headers_of
 from streams.delivery import Delivery
+from streams.fault_points import FaultPoint, reach
 from streams.outbox import Outbox
 from streams.topics import Entity, site_of, topic
 from telemetry.metrics import METRICS
@@ -80,4 +81,5 @@ class Undertaker:
             value=delivery.value,
             headers=headers_of(delivery, fault, worker=self._worker, failed_at=failed_at),
         )
+        reach(FaultPoint.BURIED)
         METRICS.dead_letters.labels(entity=self._entity, reason=fault.reason.value).inc()

@@ -17,6 +17,7 @@ from schemas.words import Verdict
 from settings.line import Settings
 from streams.breakers import Breakers
 from streams.delivery import Delivery
+from streams.fault_points import FaultPoint, reach
 from streams.host import Job, main
 from streams.outbox import Outbox
 from streams.topics import Entity, topic
@@ -49,6 +50,7 @@ class Settler:
             raise Poison(Reason.NO_SUBJECT, "the verdict names neither a capture nor a unit")
         settlement = await self._store.settle(disposition)
         METRICS.verdicts.labels(site=disposition.site, verdict=disposition.verdict.value, effect=settlement.state).inc()
+        reach(FaultPoint.SETTLED)
         await self._proposer.propose(disposition, settlement)
 
 

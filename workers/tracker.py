@@ -15,6 +15,7 @@ from schemas.messages import Scan
 from settings.line import Settings
 from streams.breakers import Breakers
 from streams.delivery import Delivery
+from streams.fault_points import FaultPoint, reach
 from streams.host import Job, main
 from streams.outbox import Outbox
 from streams.topics import Entity, topic
@@ -48,6 +49,7 @@ class Tracker:
                 append_ms=delivery.append_ms,
             ),
         )
+        reach(FaultPoint.SCAN_KEPT)
         METRICS.scans.labels(site=scan.site).inc()
 
 
