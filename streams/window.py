@@ -55,7 +55,7 @@ class _Lane:
 
     ledger: Ledger[Acknowledge] = field(default_factory=Ledger)
     parked: deque[tuple[Delivery, Entry[Acknowledge]]] = field(default_factory=deque)
-    running: dict[asyncio.Task[None], Entry[Acknowledge]] = field(default_factory=dict)
+    running: dict[asyncio.Task[None], tuple[Delivery, Entry[Acknowledge]]] = field(default_factory=dict)
     closed: bool = False
 
 
@@ -129,7 +129,7 @@ class Window:
         now = time.monotonic()
         return max(
             (
-                now - min(entry.entered_at for entry in lane.running.values())
+                now - min(entry.entered_at for _, entry in lane.running.values())
                 for lane in self._lanes.values()
                 if lane.running
             ),
@@ -155,12 +155,15 @@ class Window:
             dropped += len(lane.parked)
             self._parked -= len(lane.parked)
             self._parked_bytes -= sum(len(delivery.value or b"") for delivery, _ in lane.parked)
-            lane.parked.clear()
         tasks = [task for lane in lanes for task in lane.running]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=limit_s)
             for task in late:
                 task.cancel()
+        for (name, number), lane in zip(named, lanes, strict=True):
+            _log_given_up(name, number, lane)
+            lane.parked.clear()
+        if tasks:
             if late:
                 await asyncio.wait(late, timeout=0.5)
             dropped += len(late)
@@ -197,7 +200,7 @@ class Window:
                 self._parked_bytes -= len(delivery.value or b"")
                 self._running += 1
                 task = asyncio.create_task(self._work(lane, delivery, entry), name=f"{self._entity} {delivery.offset}")
-                lane.running[task] = entry
+                lane.running[task] = (delivery, entry)
                 task.add_done_callback(partial(self._ended, lane))
             await self._tell_room()
 
@@ -250,22 +253,25 @@ class Window:
                 acknowledge()
                 reach(FaultPoint.ACKNOWLEDGED)
             METRICS.finished.labels(entity=self._entity).inc()
+        log.debug("finished", **_place(delivery), given_up=lane.closed)
 
     async def _attempt(self, delivery: Delivery, fault: Poison | None) -> None:
         """Handle a delivery, or bury it for its fault, as often as dependencies that are away make it necessary."""
         failures = 0
         while True:
             await self._breakers.all_closed()
+            log.debug("attempt", **_place(delivery), burying=None if fault is None else fault.reason.value)
             try:
                 await (self._handle(delivery) if fault is None else self._bury(delivery, fault))
             except Retryable as away:
+                log.debug("attempt waits", **_place(delivery), dependency=away.dependency, error=str(away))
                 self._breakers.trip(away)
             except SidelineError:
                 raise
             except Exception as error:
                 failures += 1
                 METRICS.gave_up.labels(entity=self._entity).inc()
-                log.exception("handler failed", topic=delivery.topic, offset=delivery.offset, attempt=failures)
+                log.exception("handler failed", **_place(delivery), attempt=failures)
                 if failures >= ATTEMPTS:
                     self._count_failure()
                     raise Poison(Reason.GAVE_UP, f"failed {failures} times: {error!r}") from error
@@ -280,3 +286,17 @@ class Window:
         if failed >= FAILURE_LEAST and failed > FAILURE_RATIO * len(self._recent):
             self._recent.clear()
             self._breakers.trip(Retryable(SELF, f"{failed} well-formed events failed for our own reasons"))
+
+
+def _place(delivery: Delivery) -> dict[str, str | int]:
+    """Return what a log line needs for `sideline explain --history` to find the delivery."""
+    return {"topic": delivery.topic, "partition": delivery.partition, "offset": delivery.offset}
+
+
+def _log_given_up(topic: str, partition: int, lane: _Lane) -> None:
+    """Say which deliveries of a lane end without an acknowledgement, if any do."""
+    running = sorted(delivery.offset for task, (delivery, _) in lane.running.items() if not task.done())
+    parked = [delivery.offset for delivery, _ in lane.parked]
+    if running or parked:
+        span = [parked[0], parked[-1]] if parked else []
+        log.info("deliveries given up", topic=topic, partition=partition, cancelled=running, parked=span)

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator
 
 import numpy as np
+import structlog
 
 from budget.config import BudgetConfig
 from budget.records import Record, Request
@@ -67,6 +68,7 @@ WITHOUT_OUTCOME = frozenset(
 )
 
 
+log = structlog.get_logger(__name__)
 RETENTION_MS = spec(Entity.CAPTURES, Scope.SITE).retention_ms
 
 
@@ -108,6 +110,7 @@ class Inspector:
             reach(FaultPoint.DECIDED)
         else:
             METRICS.from_record.labels(site=arrival.capture.site).inc()
+            log.debug("answered from the record", capture_id=record.capture_id, partition=delivery.partition)
         await self._answer(arrival, record)
 
     def _read(self, delivery: Delivery) -> Arrival:
