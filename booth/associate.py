@@ -18,6 +18,7 @@ from schemas.codec import decode
 from schemas.faults import Poison
 from schemas.messages import Disposition, Sidelined
 from schemas.words import DamageKind, Divert, Severity, Verdict
+from streams import connection
 from streams.topics import Entity, topic
 
 _TRUTH_WITHIN_S: Final = 5.0  # a decision may be faster than the acknowledgement that tells the booth of its capture
@@ -65,7 +66,7 @@ class Associate:
         """Look and answer until cancelled."""
         consumer = AIOKafkaConsumer(
             topic(Entity.SIDELINED, self._site),
-            bootstrap_servers=self._bootstrap,
+            **connection.arguments(self._bootstrap),
             enable_auto_commit=False,
             auto_offset_reset="latest",
         )

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from schemas.codec import cloud_headers, encode, rfc3339
 from schemas.messages import Message
 from schemas.words import MAX_EVENT_BYTES
+from streams import connection
 
 OUTAGE_S: Final = 120  # a broker may be away this long before a send fails
 
@@ -27,7 +28,7 @@ class Sender:
     async def __aenter__(self) -> Self:
         """Connect."""
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **connection.arguments(self._bootstrap),
             enable_idempotence=True,
             acks="all",
             linger_ms=2,

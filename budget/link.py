@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any, Final, NoReturn
-from urllib.parse import urlsplit
 
 from redis import asyncio as aioredis
 from redis import exceptions as faults
@@ -15,6 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from schemas.faults import Fatal, Retryable
+from settings.credentials import store_arguments, where
 
 DEPENDENCY: Final = "redis"
 Argument = str | bytes | int
@@ -46,11 +46,14 @@ class RedisLink:
 
     def __init__(self, url: str, *, timeout_s: float, script: str | None = None) -> None:
         """Connect lazily to `url`; `script` replaces `decision.lua` in tests that plant a mistake in it."""
-        parts = urlsplit(url)
-        self._where = f"{parts.hostname}:{parts.port}"  # never the password
+        self._where = where(url)
         self._timeout_s = timeout_s
         self._client = aioredis.Redis.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
+            url,
+            **store_arguments(url),
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
         )
         self._script = script if script is not None else script_text()
         self._sha = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.faults import Fatal, Retryable
+from streams import connection
 from streams.delivery import Delivery
 from streams.topics import Entity, topic
 
@@ -68,7 +69,7 @@ class TopicReader:
     async def __aenter__(self) -> Self:
         self._consumer = AIOKafkaConsumer(
             *self._names,
-            bootstrap_servers=self._bootstrap,
+            **connection.arguments(self._bootstrap),
             group_id=None,
             auto_offset_reset=self._start,
             enable_auto_commit=False,
@@ -78,7 +79,7 @@ class TopicReader:
                 async with asyncio.timeout(START_LIMIT_S):
                     await self._consumer.start()
                     known = await self._consumer.topics()
-        except Retryable:
+        except (Retryable, Fatal):
             await self._consumer.stop()
             raise
         if missing := [name for name in self._names if name not in known]:
@@ -191,4 +192,4 @@ def _as_retryable(bootstrap: str) -> Iterator[None]:
     try:
         yield
     except (KafkaError, OSError, TimeoutError) as error:
-        raise Retryable("kafka", f"cannot read from {bootstrap}: {type(error).__name__} {error}") from error
+        raise connection.fault(error, f"cannot read from {bootstrap}") from error

@@ -14,9 +14,10 @@ from typing import Final, cast
 
 import msgspec
 import redis.asyncio as redis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from schemas.faults import Poison, Reason, Retryable
+from schemas.faults import Fatal, Poison, Reason, Retryable
+from settings.credentials import store_arguments
 
 LOOK_AGAIN_S: Final = 0.08
 KEPT_PER_UNIT: Final = 16  # scans of one unit id within the time they are kept
@@ -58,7 +59,9 @@ class ScanBoard:
 
     def __init__(self, url: str, *, window_s: float, timeout_s: float = 2.0) -> None:
         """Keep a scan for twice the window in which it can match a capture."""
-        self._redis = redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+        self._redis = redis.from_url(
+            url, **store_arguments(url), socket_timeout=timeout_s, socket_connect_timeout=timeout_s
+        )
         self._window_ms = round(window_s * 1000)
         self._decoder = msgspec.json.Decoder(Sighting)
 
@@ -85,7 +88,7 @@ class ScanBoard:
                 pipe.pexpire(key, 2 * self._window_ms)
                 await pipe.execute()
         except (RedisError, OSError, TimeoutError) as error:
-            raise Retryable("redis", f"scan not stored: {error}") from error
+            raise _fault(error, "scan not stored") from error
 
     async def of(self, site: str, unit_id: str, *, at_ms: int) -> ScansOfUnit:
         """Return the unit's scans within the window around a time.
@@ -99,7 +102,7 @@ class ScanBoard:
                 await self._redis.zrangebyscore(_key(site, unit_id), at_ms - self._window_ms, at_ms + self._window_ms),
             )
         except (RedisError, OSError, TimeoutError) as error:
-            raise Retryable("redis", f"scans not read: {error}") from error
+            raise _fault(error, "scans not read") from error
         near = sorted(self._read(raw).values(), key=lambda scan: (abs(scan.append_ms - at_ms), scan.scan_id))
         return ScansOfUnit(at_ms, tuple(near))
 
@@ -148,6 +151,13 @@ class ScanBoard:
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
+
+
+def _fault(error: Exception, what: str) -> Retryable | Fatal:
+    """Waiting mends an outage, not a missing right."""
+    if isinstance(error, AuthenticationError | NoPermissionError):
+        return Fatal(f"{what}: redis refuses our credentials: {error}. Who may do what: sideline acls show")
+    return Retryable("redis", f"{what}: {error}")
 
 
 def _key(site: str, unit_id: str) -> str:

@@ -11,10 +11,11 @@ from typing import Any, Final
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
-from schemas.faults import Retryable
+from schemas.faults import Fatal, Retryable
+from settings.credentials import store_arguments
 
 FEED_LENGTH: Final = 100_000  # events of about 100 bytes; a follower that missed more loads everything anew
 
@@ -42,6 +43,7 @@ class GalleryLink:
         # Any: the client's types cover both protocols and both decodings at once, ours is protocol 2 and bytes.
         self.redis: Any = redis.asyncio.Redis.from_url(
             url,
+            **store_arguments(url),
             protocol=2,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
@@ -73,5 +75,9 @@ def as_faults() -> Iterator[None]:
     """Turn the client's errors into the one that says: wait for the gallery."""
     try:
         yield
+    except (AuthenticationError, NoPermissionError) as error:
+        raise Fatal(
+            f"the gallery store refuses our credentials: {error}; who may do what: sideline acls show"
+        ) from error
     except (RedisError, OSError, TimeoutError) as error:
         raise Retryable("gallery", f"gallery store: {type(error).__name__}: {error}") from error

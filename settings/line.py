@@ -6,25 +6,30 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from settings.credentials import Credentials
 
 
-class Settings(BaseSettings):
+class Settings(Credentials):
     """One object for every process of the line; a worker reads the fields it needs.
 
     Lists are separated by commas. Durations are seconds.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SIDELINE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SIDELINE_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     # Where the servers are. `sideline up` fills these in for the processes it starts.
     kafka_bootstrap: str = "127.0.0.1:29092"
-    redis_decisions_url: str = "redis://127.0.0.1:29379/0"
-    redis_gallery_url: str = "redis://127.0.0.1:29380/0"
+    # A URL may hold a password, so it is not shown; unix:// and rediss:// are taken too.
+    redis_decisions_url: str = Field(default="redis://127.0.0.1:29379/0", repr=False)
+    redis_gallery_url: str = Field(default="redis://127.0.0.1:29380/0", repr=False)
     triton_url: str = "127.0.0.1:29001"  # host:port of Triton's gRPC endpoint
     store_id: str = Field(default="", description="Pinned by `sideline init`; a worker refuses any other store.")
 
-    audit_key: str = Field(default="", description="Secret that makes audits unpredictable; empty: the store id.")
+    audit_key: str = Field(
+        default="", repr=False, description="Secret that makes audits unpredictable; empty: the store id."
+    )
     model_repository: Path = Path("triton_models")  # what Triton serves; the calibration lies beside the models
     sites_file: Path | None = None  # clocks, places and forms of ids of the sites, see settings/sites.py
 

@@ -20,11 +20,13 @@ from typing import Any, Final, cast
 
 import faust
 import structlog
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP
 
 from settings.line import Settings
+from streams import connection
 from streams.delivery import Delivery
 from streams.fault_points import FaultPoint, reach
 from telemetry.metrics import METRICS
@@ -101,6 +103,7 @@ def build(
     app = App(
         group,
         broker=[f"kafka://{address}" for address in settings.kafka_bootstrap.split(",")],
+        broker_credentials=_credentials(settings.kafka_bootstrap),
         broker_client_id=f"{group}-{settings.worker_name}",
         datadir=settings.data_dir / settings.worker_name,
         store="memory://",
@@ -144,6 +147,22 @@ def build(
 
     app.agent(app.topic(*topics, key_type=bytes, value_type=bytes), concurrency=1, name=f"{group}.take")(take)
     return app
+
+
+def _credentials(bootstrap: str) -> Credentials | None:
+    """Return the process's credential in Faust's form, None where nothing protects the connection."""
+    made = connection.arguments(bootstrap)
+    protocol, authorities = made["security_protocol"], made.get("ssl_context")
+    if protocol == "PLAINTEXT":
+        return None
+    if protocol == "SSL":
+        return SSLCredentials(authorities)
+    return SASLCredentials(
+        username=made["sasl_plain_username"],
+        password=made["sasl_plain_password"],
+        mechanism=made["sasl_mechanism"],
+        ssl_context=authorities,
+    )
 
 
 async def stop(app: faust.App) -> None:

@@ -17,6 +17,7 @@ import structlog
 from pydantic import ValidationError
 
 from schemas.faults import Fatal, Retryable
+from settings.credentials import problems
 from settings.line import Settings
 from streams import faust_edge
 from streams.breakers import Breakers
@@ -64,8 +65,7 @@ def main(name: str, opening: Opening) -> None:
     try:
         settings = Settings()
     except ValidationError as error:
-        problems = "; ".join(f"SIDELINE_{'_'.join(map(str, p['loc'])).upper()}: {p['msg']}" for p in error.errors())
-        sys.exit(f"{name}: the settings are wrong: {problems}")
+        sys.exit(f"{name}: the settings are wrong: {problems(error)}")
     logs.configure(form=settings.log_format, level=settings.log_level, worker=settings.worker_name)
     try:
         arm(settings.fault_point, data_dir=settings.data_dir, worker=settings.worker_name)

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from schemas.faults import Poison, Reason, Retryable
 from schemas.words import MAX_EVENT_BYTES
+from streams import connection
 from streams.topics import DEAD_LETTER_SLACK_BYTES
 
 DELIVERY_LIMIT_S: Final = 10.0
@@ -36,6 +37,7 @@ class Outbox:
         """Send one event and wait for its acknowledgement.
 
         Raises:
+            Fatal: the broker does not let this process write there.
             Retryable: `kafka`, when the broker is away or did not acknowledge in time. Sending the same bytes again is
                 safe: consumers see equal values for one key.
             Poison: when the event is larger than the topic takes.
@@ -49,7 +51,7 @@ class Outbox:
         except (KafkaError, TimeoutError, OSError) as error:
             # An idempotent producer that lost a batch may refuse all later ones: start afresh.
             await self._discard(producer)
-            raise Retryable("kafka", f"{topic}: {type(error).__name__} {error}") from error
+            raise connection.fault(error, topic) from error
 
     async def probe(self) -> None:
         """Return when the broker answers; raise otherwise."""
@@ -61,7 +63,7 @@ class Outbox:
             await producer.client.fetch_all_metadata()
         except (KafkaError, OSError) as error:
             await self._discard(producer)
-            raise Retryable("kafka", f"{type(error).__name__} {error}") from error
+            raise connection.fault(error, self._bootstrap) from error
 
     async def close(self) -> None:
         """Stop the producer, bounded; what was awaited has been delivered already."""
@@ -73,7 +75,7 @@ class Outbox:
         async with self._lock:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._bootstrap,
+                    **connection.arguments(self._bootstrap),
                     client_id=self._client_id,
                     acks="all",
                     enable_idempotence=True,

@@ -14,6 +14,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas.faults import Fatal, Retryable
+from streams import connection
 
 REQUEST_LIMIT_MS: Final = 15_000
 VISIBLE_WITHIN_S: Final = 15.0  # a new topic has its leaders, and an altered setting shows, a moment later
@@ -32,13 +33,13 @@ class WantedTopic:
 
 @contextlib.asynccontextmanager
 async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Give an admin client; whatever the connection does wrong is `Retryable("kafka")`."""
-    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_LIMIT_MS)
+    """Give an admin client; what the connection does wrong is `Retryable("kafka")`, a missing right is `Fatal`."""
+    client = AIOKafkaAdminClient(**connection.arguments(bootstrap), request_timeout_ms=REQUEST_LIMIT_MS)
     try:
         await client.start()
         yield client
     except (KafkaError, TimeoutError, OSError) as error:
-        raise Retryable("kafka", f"{bootstrap}: {type(error).__name__} {error}") from error
+        raise connection.fault(error, bootstrap) from error
     finally:
         await client.close()
 

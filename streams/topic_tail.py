@@ -13,8 +13,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from schemas.faults import Fatal, Retryable
+from schemas.faults import Fatal
 from schemas.words import Time
+from streams import connection
 from streams.topic_admin import admin
 
 STEP_RECORDS: Final = 500  # read per partition and step backwards: about 1 MB
@@ -50,13 +51,15 @@ async def highest_seq(bootstrap: str, topic: str) -> int:
     if not found:
         raise Fatal(f"topic {topic} does not exist: run `sideline site add` for its site")
     parts = [TopicPartition(topic, each["partition"]) for each in found[0]["partitions"]]
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        **connection.arguments(bootstrap), enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     try:
         await consumer.start()
         consumer.assign(parts)
         return await _walk_back(consumer, parts)
     except (KafkaError, TimeoutError, OSError) as error:
-        raise Retryable("kafka", f"{topic}: {type(error).__name__} {error}") from error
+        raise connection.fault(error, topic) from error
     finally:
         await consumer.stop()
 

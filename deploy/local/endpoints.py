@@ -44,6 +44,7 @@ def write(file: Path, endpoints: Endpoints) -> None:
     """Keep the endpoints for other commands, beside whatever else they keep in that file (the store's id)."""
     kept = {**_read(file), **asdict(endpoints)}
     fresh = file.with_suffix(".part")
+    fresh.touch(mode=0o600)  # a URL may hold a password
     fresh.write_bytes(msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
     fresh.replace(file)
 

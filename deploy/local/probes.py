@@ -14,6 +14,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from settings.credentials import store_arguments
+
 _WITHIN_S: Final = 3.0
 T = TypeVar("T")
 
@@ -95,7 +97,7 @@ def _redis(url: str) -> Probe:
 
     once = Retry(NoBackoff(), 0)  # the client would try four times
     with client.Redis.from_url(
-        url, socket_timeout=_WITHIN_S, socket_connect_timeout=_WITHIN_S, retry=once
+        url, **store_arguments(url), socket_timeout=_WITHIN_S, socket_connect_timeout=_WITHIN_S, retry=once
     ) as connection:
         connection.ping()
         return Probe(healthy=True, detail=f"{connection.dbsize()} keys")
@@ -118,8 +120,10 @@ def _page(port: int, page: str) -> Probe:
 async def _brokers(bootstrap: str) -> Probe:
     from aiokafka.client import AIOKafkaClient
 
+    from streams import connection
+
     _refuse_if_silent(bootstrap)
-    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=int(_WITHIN_S * 1000))
+    client = AIOKafkaClient(**connection.arguments(bootstrap), request_timeout_ms=int(_WITHIN_S * 1000))
     try:
         await client.bootstrap()
         brokers = len(client.cluster.brokers())
@@ -131,7 +135,9 @@ async def _brokers(bootstrap: str) -> Probe:
 async def _topics(bootstrap: str) -> set[str]:
     from aiokafka.admin import AIOKafkaAdminClient
 
-    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(_WITHIN_S * 1000))
+    from streams import connection
+
+    client = AIOKafkaAdminClient(**connection.arguments(bootstrap), request_timeout_ms=int(_WITHIN_S * 1000))
     await client.start()
     try:
         return set(await client.list_topics())
