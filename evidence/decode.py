@@ -16,6 +16,7 @@ from PIL import Image
 
 from schemas.faults import Poison, Reason
 
+FORMATS: Final = ("JPEG", "PNG", "WEBP")  # no other reader of Pillow's ever sees a stranger's bytes
 MAX_PIXELS: Final = 64_000_000
 MAX_SIDE: Final = 16_384
 MIN_SIDE: Final = 8  # nothing can be seen in less; the smallest matrix code has 10 modules a side
@@ -47,7 +48,7 @@ def decode(raw: bytes, *, long_side: int) -> tuple[NDArray[np.uint8], tuple[int,
     try:
         with (
             warnings.catch_warnings(action="ignore"),
-            Image.open(io.BytesIO(raw), formats=("JPEG", "PNG", "WEBP")) as image,
+            Image.open(io.BytesIO(raw), formats=FORMATS) as image,
         ):
             width, height = image.size
             check_size(width, height)
