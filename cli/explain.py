@@ -17,6 +17,9 @@ from rich.text import Text
 from budget.config import BudgetConfig
 from cli.find import Found, find
 from cli.here import Line, calibration_at_hand, here
+from cli.history.render import rendered
+from cli.history.tell import tell_history
+from cli.history.where import Where
 from cli.pictures import Pictures
 from cli.poster import Tile, draw
 from cli.story import Story, tell
@@ -32,6 +35,8 @@ _EXAMPLES = """Examples:
   sideline explain 01890a5d-ac96-774b-bcce-b302099a8057 --out why.png
 
   sideline explain 01890a5d-ac96-774b-bcce-b302099a8057 --json | jq .decision.evidence
+
+  sideline explain 01890a5d-ac96-774b-bcce-b302099a8057 --history
 """
 
 
@@ -45,12 +50,20 @@ def explain(
     site: Annotated[str | None, typer.Option(help="Its site; default: all are searched.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the picture goes; default: the run folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The record and the story as JSON; no picture.")] = False,
+    history: Annotated[bool, typer.Option(help="What happened to it, moment by moment, decided or not.")] = False,
 ) -> None:
     """Explain a decision: the outcome, the evidence and what each piece of it adds, the budget, the people.
 
     Also writes a picture (PNG) with the views, the place of the evidence, the references it was compared with, the
     score against the threshold in force, the budget and the versions. Works for undetermined and refused captures too.
+
+    With --history: every delivery, attempt and emission on one time line, from all topics, both stores and the logs of
+    the run folder, and where the capture stands: also when it waits, or is lost. Attempts are in the logs of workers
+    that run with SIDELINE_LOG_LEVEL=debug.
     """
+    if history:
+        asyncio.run(_history(here(), capture_id.lower(), site, as_json=as_json))
+        return
     asyncio.run(_explain(here(), capture_id.lower(), site, out, as_json=as_json))
 
 
@@ -67,6 +80,26 @@ async def _explain(line: Line, capture_id: str, site: str | None, out: Path | No
     pictures = Pictures(settings, image_root=line.folder.images)
     draw(story, views=await _views(found, pictures), references=await _references(line, found, pictures), path=path)
     print(f"\npicture: {path}")
+
+
+async def _history(line: Line, capture_id: str, site: str | None, *, as_json: bool) -> None:
+    told = await tell_history(where_of(line), capture_id, site)
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(told)).decode())
+        return
+    Console(highlight=False).print(rendered(told), soft_wrap=True, end="")
+
+
+def where_of(line: Line) -> Where:
+    """Return what a history asks of a line."""
+    return Where(
+        bootstrap=line.bootstrap,
+        decisions_url=line.endpoints.redis_decisions_url,
+        gallery_url=line.endpoints.redis_gallery_url,
+        store_id=line.store_id,
+        logs=line.folder.logs,
+        scan_window_s=Settings().scan_window_s,
+    )
 
 
 def said(story: Story) -> Group:
