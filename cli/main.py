@@ -9,6 +9,7 @@ import typer
 
 from cli.commands import LazyGroup, announce
 from schemas.faults import SidelineError
+from telemetry.plain import plain_lines
 
 app = typer.Typer(
     cls=LazyGroup,
@@ -28,16 +29,16 @@ def main() -> None:
 
     What the parts log goes to standard error: standard output holds a command's answer and nothing else.
     """
-    import structlog  # here, because whoever only imports the list of commands need not wait for it
+    from telemetry import logs  # here, because whoever only imports the list of commands need not wait for it
 
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    logs.configure_command()
     try:
         app()
     except SidelineError as error:
         if os.environ.get("SIDELINE_DEBUG"):
             raise
         sys.stdout.flush()
-        print(f"sideline: {error}", file=sys.stderr)
+        print(f"sideline: {plain_lines(str(error))}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
