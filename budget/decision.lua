@@ -612,28 +612,36 @@ local function quoted(text)
   return '"' .. text .. '"'
 end
 
+local function made_at(capture) -- the time inside a UUIDv7
+  return tonumber(string.sub(capture, 1, 8), 16) * 65536 + tonumber(string.sub(capture, 10, 13), 16)
+end
+
 local function decide()
   local OUTCOME, UNIT, LAST, THRESHOLD, SCORES = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
   local line, capture, unit, digest = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
   local append_ms, decide_by_ms = int(ARGV[8], "append_ms"), int(ARGV[9], "decide_by_ms")
   local outcome, reason = ARGV[10], ARGV[11]
   local score = ARGV[12] ~= "" and int(ARGV[12], "score") or nil
-  local fusion_version = ARGV[16]
+  local fusion_version, redrive = ARGV[16], ARGV[20]
 
   local refusal = site_refuses()
   if refusal then
     return refusal
   end
-  local stored = redis.call("HMGET", expect(OUTCOME, "hash"), "digest", "decision", "sidelined")
+  local stored = redis.call("HMGET", expect(OUTCOME, "hash"), "digest", "decision", "sidelined", "grant",
+    "grant_until", "chain")
+  local us = now_us()
+  local now_ms = math.floor(us / 1000)
+  local again = stored[4] and stored[4] == redrive and now_ms < int(stored[5], "grant_until")
   if exists[OUTCOME] then
     if stored[1] ~= digest and stored[1] ~= "" then -- a restored outcome may not know its digest
       return {"refused", "id_reused"}
     end
-    return {"stored", stored[1], stored[2], stored[3] or ""}
+    if not again then
+      return {"stored", stored[1], stored[2], stored[3] or ""}
+    end
   end
 
-  local us = now_us()
-  local now_ms = math.floor(us / 1000)
   local budget, config = load_budget(), load_config()
   if budget.restoring ~= 0 then
     return {"fatal", "restoring"}
@@ -641,7 +649,7 @@ local function decide()
   if redis.call("SISMEMBER", expect(LINES, "set"), line) == 0 then
     return {"refused", "unknown_line"}
   end
-  local made_ms = tonumber(string.sub(capture, 1, 8), 16) * 65536 + tonumber(string.sub(capture, 10, 13), 16)
+  local made_ms = made_at(capture)
   local admitted_after_ms = math.max(config.admitted_after_ms, now_ms - config.horizon_ms + HOUR_MS)
   if append_ms <= admitted_after_ms or made_ms <= admitted_after_ms then
     return {"refused", "too_old"}
@@ -722,6 +730,7 @@ local function decide()
     of_line_now = ',"line_seq":' .. digits(of_line.seq) .. ',"line_balance":' .. digits(of_line.balance) ..
       ',"line_pending":' .. digits(of_line.pending)
   end
+  local rejections = again and ',"rejections":' .. stored[6] or ""
   local recheck = divert ~= "none" and int(ARGV[19], "recheck_draw_ppm") < config.recheck_ppm
   local times = ',"decide_by":' .. quoted(decide_by) .. ',"decided_at":' .. quoted(decided_at) .. "}"
   local decision = table.concat({
@@ -731,7 +740,7 @@ local function decide()
     ',"pending_before":', digits(before.pending), ',"pending_after":', digits(budget.pending),
     ',"identity_balance":', digits(before.identity_balance), ',"identity_pending":', digits(before.identity_pending),
     ',"diverts_balance":', digits(before.diverts),
-    of_line_now, ',"audit_ppm":', digits(audit_ppm), ',"config_version":', digits(config.version), times,
+    of_line_now, ',"audit_ppm":', digits(audit_ppm), ',"config_version":', digits(config.version), rejections, times,
   })
   local sidelined = ""
   if divert ~= "none" then
@@ -755,6 +764,11 @@ local function decide()
     write("ZADD", expect(OPEN, "zset"), digits(now_ms + config.verdict_timeout_ms), stop)
     write("SADD", expect(UNIT, "set"), stop)
     write("SET", expect(LAST, "string"), capture, "PX", digits(config.horizon_ms))
+  end
+  if again then
+    record[#record + 1], record[#record + 2] = "redrives", redrive
+    write("HDEL", OUTCOME, "grant", "grant_until")
+    bump("redriven")
   end
   write("HSET", OUTCOME, unpack(record))
   write("PEXPIRE", OUTCOME, digits(config.horizon_ms))
@@ -932,6 +946,54 @@ local function sweep_once()
   save(BUDGET, budget, BUDGET_FIELDS)
   commit()
   return {"swept", digits(closed)}
+end
+
+-- Permit one more decision of a rejected capture: the one whose bytes and whose rejection the caller names. Only an
+-- operator's command calls this; what travels on a topic cannot. The permission has a number, which whoever works under
+-- it gives back to `decide`, and an end. Asked for again before it was used, it is the same permission with a later end.
+local function redrive()
+  local OUTCOME = KEYS[9]
+  local capture, digest, rejected_at = ARGV[4], ARGV[5], ARGV[6]
+  local limit, for_ms = int(ARGV[7], "limit"), int(ARGV[8], "for_ms")
+  local refusal = site_refuses()
+  if refusal then
+    return refusal
+  end
+  local budget, config = load_budget(), load_config()
+  if budget.restoring ~= 0 then
+    return {"fatal", "restoring"}
+  end
+  local stored = redis.call("HMGET", expect(OUTCOME, "hash"), "digest", "decision", "grant", "redrives", "chain")
+  if not exists[OUTCOME] then
+    return {"redrive", "unrecorded", "0"}
+  end
+  local redrives = int(stored[4] or "0", "redrives")
+  if stored[1] ~= digest and stored[1] ~= "" then
+    return {"redrive", "other_content", digits(redrives)}
+  end
+  local known = cjson.decode(stored[2])
+  if known.outcome ~= "rejected" then
+    return {"redrive", "answered", digits(redrives)}
+  elseif known.decided_at ~= rejected_at then
+    return {"redrive", "superseded", digits(redrives)}
+  elseif redrives >= limit then
+    return {"redrive", "limit", digits(redrives)}
+  end
+  local us = now_us()
+  local until_ms = math.floor(us / 1000) + for_ms
+  if made_at(capture) <= math.max(config.admitted_after_ms, until_ms - config.horizon_ms + HOUR_MS) then
+    return {"redrive", "too_old", digits(redrives)} -- the fences would close before the permission ends
+  end
+  if not stored[3] then
+    local now = rfc3339(math.floor(us / 1000), string.format("%06d", us % 1000000))
+    local entry = '{"reason":' .. cjson.encode(known.reason) .. ',"rejected_at":' .. quoted(rejected_at) ..
+      ',"redriven_at":' .. quoted(now) .. "}"
+    local chain = redrives > 0 and string.sub(stored[5], 1, -2) .. "," .. entry .. "]" or "[" .. entry .. "]"
+    write("HSET", OUTCOME, "grant", digits(redrives + 1), "chain", chain)
+  end
+  write("HSET", OUTCOME, "grant_until", digits(until_ms))
+  commit()
+  return {"redrive", "granted", digits(redrives)}
 end
 
 -- ------------------------------------------------------------------------------------------------------- configuration
@@ -1122,6 +1184,7 @@ local function restore_outcome()
   local capture, unit, divert, token = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
   local decided_ms, digest, decision, sidelined = int(ARGV[8], "decided_ms"), ARGV[9], ARGV[10], ARGV[11]
   local scope = ARGV[12] -- the line whose own budget paid as well, or nothing
+  local redriven = ARGV[13] == "1" -- it followed a rejection, which may be all that the store still has
   local budget, config = load_budget(), load_config()
   if budget.restoring == 0 then
     return {"fatal", "not_restoring"}
@@ -1132,8 +1195,12 @@ local function restore_outcome()
     return {"past"}
   end
 
-  local stored = redis.call("HMGET", expect(OUTCOME, "hash"), "decision", "token")
-  if exists[OUTCOME] then
+  local stored = redis.call("HMGET", expect(OUTCOME, "hash"), "decision", "token", "digest")
+  local behind = exists[OUTCOME] and redriven and cjson.decode(stored[1]).outcome == "rejected"
+  if behind then
+    digest = stored[3]
+    write("HDEL", OUTCOME, "grant", "grant_until")
+  elseif exists[OUTCOME] then
     if stored[1] ~= decision then
       return {"fatal", "conflict"}
     end
@@ -1166,6 +1233,30 @@ local function restore_outcome()
     end
   end
   write("HSET", OUTCOME, unpack(record))
+  write("PEXPIRE", OUTCOME, digits(left_ms))
+  commit()
+  return {"restored"}
+end
+
+-- A rejection from its dead letters, where nothing else is known of the capture.
+local function restore_rejection()
+  local OUTCOME = KEYS[9]
+  local decided_ms, digest, decision, chain, redrives = int(ARGV[4], "decided_ms"), ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+  local budget, config = load_budget(), load_config()
+  if budget.restoring == 0 then
+    return {"fatal", "not_restoring"}
+  end
+  local left_ms = decided_ms + config.horizon_ms - math.floor(now_us() / 1000)
+  if left_ms <= 0 then
+    return {"past"}
+  end
+  if exists[expect(OUTCOME, "hash")] then
+    return {"known"}
+  end
+  write("HSET", OUTCOME, "digest", digest, "decision", decision)
+  if chain ~= "" then
+    write("HSET", OUTCOME, "chain", chain, "redrives", digits(int(redrives, "redrives")))
+  end
   write("PEXPIRE", OUTCOME, digits(left_ms))
   commit()
   return {"restored"}
@@ -1220,9 +1311,9 @@ local function restore_end()
 end
 
 local operations = {
-  decide = decide, settle = settle, sweep = sweep_once, register = register, configure = configure, warm = warm,
-  restore_begin = restore_begin, restore_outcome = restore_outcome, restore_verdict = restore_verdict,
-  restore_end = restore_end,
+  decide = decide, redrive = redrive, settle = settle, sweep = sweep_once, register = register, configure = configure,
+  warm = warm, restore_begin = restore_begin, restore_outcome = restore_outcome,
+  restore_rejection = restore_rejection, restore_verdict = restore_verdict, restore_end = restore_end,
 }
 local operation = operations[OP]
 if not operation then

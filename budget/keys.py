@@ -9,6 +9,14 @@ STORE: Final = "sideline:store"  # string: the id this store was given by `sidel
 SITES: Final = "sideline:sites"  # hash: site -> Unix ms of its registration
 
 
+def letter_key(letter: str) -> str:
+    """Hash: how often and when a dead letter without a recorded outcome was sent again; for as long as it is kept.
+
+    Not a site's key: references and products have no site.
+    """
+    return f"sideline:resent:{letter}"
+
+
 @dataclass(frozen=True, slots=True)
 class SiteKeys:
     """One site's keys. They share the hash tag `{site}`, so that one script may touch them all on any shard.

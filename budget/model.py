@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from budget.config import HOUR_MS, BudgetConfig, LineBudget
 from budget.records import Request, Settlement
+from budget.redrives import REDRIVE_LIMIT, Answer
 from budget.threshold import Threshold
 from schemas.codec import uuid7_ms
 from schemas.faults import Poison, Reason
@@ -84,6 +85,16 @@ class Expected:
 
 
 @dataclass(slots=True)
+class Redrives:
+    """A capture's rejections that were worked on once more, and permission to do so with the newest."""
+
+    done: int = 0
+    chain: list[tuple[str, int]] = field(default_factory=list)  # reason and time of each rejection
+    granted: bool = False
+    until_ms: int = 0
+
+
+@dataclass(slots=True)
 class OwnLine:
     """A line with a budget of its own."""
 
@@ -110,6 +121,8 @@ class Model:
         self.told: dict[str, Counter[str]] = {}  # associate -> what the verdicts said
         self._configure_lines({}, config.lines)
         self.outcomes: dict[str, tuple[str, Expected]] = {}  # capture -> digest and decision
+        self.decided_ms: dict[str, int] = {}
+        self.redrives: dict[str, Redrives] = {}
         self.stops: dict[str, Stop] = {}  # the open ones, by capture
         self.tokens: dict[str, TokenState] = {}  # of every diverted capture
         self.newest: dict[str, str] = {}  # unit -> newest diverted capture
@@ -138,7 +151,8 @@ class Model:
             digest, decision = self.outcomes[request.capture_id]
             if digest != request.digest:
                 raise Poison(Reason.ID_REUSED, request.capture_id)
-            return decision, False
+            if not self._may_again(request, now_ms):
+                return decision, False
         self._admit(request, now_ms)
         self.sweep(now_ms)
         before = self.damage.balance, self.damage.pending
@@ -184,7 +198,32 @@ class Model:
             divert != "none" and request.recheck_draw_ppm < self.config.recheck_ppm,
         )
         self.outcomes[request.capture_id] = request.digest, decision
+        self.decided_ms[request.capture_id] = now_ms
+        permission = self.redrives.get(request.capture_id)
+        if permission is not None and permission.granted:
+            permission.done, permission.granted = permission.done + 1, False
         return decision, True
+
+    def redrive(self, capture_id: str, digest: str, *, rejected_ms: int, now_ms: int, for_ms: int) -> Answer:
+        """Permit one more decision of a rejected capture."""
+        if capture_id not in self.outcomes:
+            return Answer.UNRECORDED
+        known, decision = self.outcomes[capture_id]
+        past = self.redrives.setdefault(capture_id, Redrives())
+        refusals = {
+            Answer.OTHER_CONTENT: known != digest,
+            Answer.ANSWERED: decision.outcome is not Outcome.REJECTED,
+            Answer.SUPERSEDED: self.decided_ms[capture_id] != rejected_ms,
+            Answer.LIMIT: past.done >= REDRIVE_LIMIT,
+            Answer.TOO_OLD: uuid7_ms(capture_id) <= self._admitted_after(now_ms + for_ms),
+        }
+        if refused := [answer for answer, holds in refusals.items() if holds]:
+            return refused[0]
+        if not past.granted:
+            past.granted = True
+            past.chain.append((decision.reason, rejected_ms))
+        past.until_ms = now_ms + for_ms
+        return Answer.GRANTED
 
     def settle(
         self,
@@ -273,10 +312,18 @@ class Model:
         if request.line not in self.lines:
             raise Poison(Reason.UNKNOWN_LINE, request.line)
         made_ms = uuid7_ms(request.capture_id)
-        if min(made_ms, request.append_ms) <= max(self.admitted_after_ms, now_ms - self.config.horizon_ms + HOUR_MS):
+        if min(made_ms, request.append_ms) <= self._admitted_after(now_ms):
             raise Poison(Reason.TOO_OLD, request.capture_id)
         if made_ms - now_ms > HOUR_MS:
             raise Poison(Reason.FROM_THE_FUTURE, request.capture_id)
+
+    def _admitted_after(self, now_ms: int) -> int:
+        return max(self.admitted_after_ms, now_ms - self.config.horizon_ms + HOUR_MS)
+
+    def _may_again(self, request: Request, now_ms: int) -> bool:
+        """Whether a capture on record may be decided once more, under the permission that the request names."""
+        past = self.redrives.get(request.capture_id)
+        return past is not None and past.granted and request.redrive == past.done + 1 and now_ms < past.until_ms
 
     def _in_force(self, state: Threshold, now_ms: int) -> int:
         by_hand = self.config.override_threshold

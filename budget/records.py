@@ -27,7 +27,8 @@ class Request:
     Times are Unix milliseconds, `score` is in micro-log-odds. The two heads are JSON texts without their closing brace
     and without the fields that the store's script writes (`budget.heads` renders them). `digest` is the SHA-256 of the
     capture's raw bytes; the same capture id with another digest is refused. `audit_draw_ppm` is the caller's keyed hash
-    of the capture id, uniform in 0..999999 and independent of the score; `recheck_draw_ppm` another one.
+    of the capture id, uniform in 0..999999 and independent of the score; `recheck_draw_ppm` another one. `redrive` is
+    the number of the permission under which a rejected capture was worked on once more, 0 for none.
 
     Raises:
         Poison: `unreadable` for an id that no one may use.
@@ -51,6 +52,7 @@ class Request:
     fusion_version: str = ""
     decision_head: bytes = b""
     sidelined_head: bytes = b""
+    redrive: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what the script must never see."""
@@ -82,7 +84,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The one outcome of a capture as it is on record; every emission sends exactly these bytes."""
+    """The one outcome of a capture as it is on record; every emission sends exactly these bytes.
+
+    `redrives` counts the rejections before it that somebody had worked on once more. `grant` is the number of a
+    permission to work on this rejection once more, 0 for none; it may have ended meanwhile, which `decide` sees.
+    """
 
     capture_id: str
     outcome: Outcome
@@ -92,6 +98,8 @@ class Record:
     sidelined: bytes | None
     decided_at: str
     created: bool
+    redrives: int = 0
+    grant: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +180,7 @@ class BudgetState:
     undetermined: int = 0
     late: int = 0  # of the undetermined
     rejected: int = 0
+    redriven: int = 0  # rejections that another outcome took the place of, by an explicit redrive
     damage_diverts: int = 0
     identity_diverts: int = 0
     audit_diverts: int = 0

@@ -251,6 +251,7 @@ def _arguments(one: RestoredOutcome) -> tuple[Argument, ...]:
         one.raw,
         one.sidelined,
         decision.line if decision.line_seq is not None and decision.divert is Divert.DAMAGE else "",
+        int(bool(decision.rejections)),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from budget.config import BudgetConfig
-from budget.keys import SITES, STORE, SiteKeys
+from budget.keys import SITES, STORE, SiteKeys, letter_key
 from budget.link import Argument, RedisLink
 from budget.records import (
     AssociateState,
@@ -23,6 +23,7 @@ from budget.records import (
     Settlement,
     ThresholdState,
 )
+from budget.redrives import GRANT_MS, Answer, Permission, Rejected, Resent
 from budget.restore import Plan, Restored, fingerprint, restore_site
 from budget.script import Script, config_arguments
 from budget.warm import WarmStart
@@ -163,13 +164,13 @@ class DecisionStore:
         found, values = await self._link.commands(
             [
                 ("GET", keys.key("store")),
-                ("HMGET", keys.outcome(capture_id), "digest", "decision", "sidelined"),
+                ("HMGET", keys.outcome(capture_id), "digest", "decision", "sidelined", "grant"),
             ]
         )
         if found is None or values[1] is None:
             return None
         self._script.check_id(found.decode())
-        return _record(capture_id, values, created=False)
+        return _record(capture_id, values[:3], created=False, grant=int(values[3] or 0))
 
     async def decide(self, request: Request) -> Record:
         """Give a capture its one outcome, or return the one it has. Repeating a call is safe.
@@ -204,9 +205,35 @@ class DecisionStore:
             request.decision_head,
             request.sidelined_head,
             request.recheck_draw_ppm,
+            request.redrive,
         )
         answer = await self._script.ask(keys, "decide", arguments, extra, about=request.capture_id, line=request.line)
         return _record(request.capture_id, answer[1:], created=answer[0] == b"created")
+
+    async def redrive(self, site: str, rejected: Rejected, *, for_ms: int = GRANT_MS) -> Permission:
+        """Permit one more decision of a rejected capture, for a while. Repeating a call is safe.
+
+        Raises:
+            Poison: `unknown_site`.
+            Retryable: `redis`.
+            Fatal: this is not the pinned store, or its keys are damaged.
+        """
+        keys = SiteKeys(site)
+        extra, arguments = (keys.outcome(rejected.capture_id),), rejected.arguments(for_ms)
+        _, answer, redrives = await self._script.ask(keys, "redrive", arguments, extra)
+        return Permission(Answer(answer.decode()), int(redrives))
+
+    async def resent(self, letter: str) -> Resent | None:
+        """Return how often a dead letter without a recorded outcome was sent again; `letter` names its place."""
+        await self.verify()
+        times, at_ms = await self._link.command("HMGET", letter_key(letter), "times", "at_ms")
+        return None if times is None else Resent(int(times), int(at_ms))
+
+    async def note_resent(self, letter: str, *, keep_ms: int) -> None:
+        """Remember for `keep_ms` that a dead letter without a recorded outcome was sent again."""
+        key, now_ms = letter_key(letter), time.time_ns() // 1_000_000
+        changes = [("HINCRBY", key, "times", 1), ("HSET", key, "at_ms", now_ms), ("PEXPIRE", key, keep_ms)]
+        await self._link.commands(changes, atomic=True)
 
     async def settle(self, disposition: Disposition) -> Settlement:
         """Let a verdict settle the tokens of its capture or unit, once; a redelivery gets the first answer again.
@@ -331,9 +358,10 @@ class _Tail(msgspec.Struct):
     outcome: Outcome
     reason: str
     decided_at: str
+    rejections: list[msgspec.Raw] = []
 
 
-def _record(capture_id: str, values: Sequence[Any], *, created: bool) -> Record:
+def _record(capture_id: str, values: Sequence[Any], *, created: bool, grant: int = 0) -> Record:
     digest, decision, sidelined = values
     tail = msgspec.json.decode(decision, type=_Tail)
     return Record(
@@ -345,6 +373,8 @@ def _record(capture_id: str, values: Sequence[Any], *, created: bool) -> Record:
         sidelined=sidelined or None,
         decided_at=tail.decided_at,
         created=created,
+        redrives=len(tail.rejections),
+        grant=grant,
     )
 
 

@@ -196,6 +196,14 @@ class Versions(Message, frozen=True, kw_only=True):
     fusion: Text
 
 
+class Rejection(Message, frozen=True, kw_only=True):
+    """An earlier end of a capture that somebody had worked on once more with `sideline dead redrive`."""
+
+    reason: Text
+    rejected_at: Annotated[Time, Meta(description="As its dead letter says.")]
+    redriven_at: Annotated[Time, Meta(description="When the permission to try again was first given.")]
+
+
 class DecisionHead(Message, frozen=True, kw_only=True):
     """What the inspector knows before the store decides: the first fields of a decision."""
 
@@ -247,6 +255,9 @@ class Decision(DecisionHead, frozen=True, kw_only=True):
     line_pending: MicroTokens | None = None
     audit_ppm: Annotated[Ppm, Meta(description="The audit probability in force, millionths.")] = 0
     config_version: Annotated[Count | None, Meta(description="Of the budget's configuration.")] = None
+    rejections: Annotated[
+        list[Rejection], Meta(description="What a redriven capture was rejected for before this, oldest first.")
+    ] = []
     decide_by: Annotated[Time, Meta(description="The deadline that held: no decision by then means undetermined.")]
     decided_at: Annotated[Time, Meta(description="By the store's clock.")]
 
@@ -324,3 +335,4 @@ class DeadLetter(Message, frozen=True, kw_only=True):
     connector: str = msgspec.field(name="__connect.errors.connector.name")
     reason: str = msgspec.field(name="sideline-reason")
     failed_at: Time = msgspec.field(name="sideline-failed-at")
+    redrives: Annotated[int, Meta(ge=0)] = msgspec.field(name="sideline-redrives", default=0)

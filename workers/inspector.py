@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
 import time
 from collections.abc import AsyncIterator
@@ -72,6 +73,15 @@ log = structlog.get_logger(__name__)
 RETENTION_MS = spec(Entity.CAPTURES, Scope.SITE).retention_ms
 
 
+class FailedAgain(Poison):
+    """A rejected capture that was worked on once more, and failed: `redrive` is the number of the permission."""
+
+    def __init__(self, fault: Poison, redrive: int) -> None:
+        """Take over reason and words."""
+        super().__init__(fault.reason, str(fault))
+        self.redrive = redrive
+
+
 class Inspector:
     """Answers captures."""
 
@@ -101,12 +111,9 @@ class Inspector:
         """See one capture to its answer; return when Kafka has acknowledged it."""
         arrival = self._read(delivery)
         record = await self._look(arrival)
-        if record is None:
+        if record is None or record.grant:
             reach(FaultPoint.LOOKED)
-            request = await self._investigate(arrival)
-            reach(FaultPoint.INVESTIGATED)
-            with METRICS.stage.labels(stage="decide").time():
-                record = await self._store.decide(request)
+            record = await self._decide(arrival, redrive=0 if record is None else record.grant)
             reach(FaultPoint.DECIDED)
         else:
             METRICS.from_record.labels(site=arrival.capture.site).inc()
@@ -114,16 +121,16 @@ class Inspector:
         await self._answer(arrival, record)
 
     def _read(self, delivery: Delivery) -> Arrival:
-        """Read the capture and check that it may speak and that its deadline can be kept."""
+        """Read the capture and check that it may speak."""
         capture = read(Capture, delivery)
         check_site(capture, delivery, self._sites)
         check_line(capture.line, capture.site, self._sites)
+        return self._arrival(capture, delivery)
+
+    def _arrival(self, capture: Capture, delivery: Delivery) -> Arrival:
         decide_by_ms = delivery.append_ms + round(self._settings.decide_within_s * 1000)
         if capture.decide_by is not None:
-            asked_ms = round(capture.decide_by.timestamp() * 1000)
-            if asked_ms > delivery.append_ms + RETENTION_MS:
-                raise Poison(Reason.DEADLINE, f"decide_by is {capture.decide_by.isoformat()}, past all retention")
-            decide_by_ms = min(decide_by_ms, asked_ms)
+            decide_by_ms = max(0, min(decide_by_ms, round(capture.decide_by.timestamp() * 1000)))
         digest = hashlib.sha256(delivery.value or b"").hexdigest()
         return Arrival(capture, digest, delivery.append_ms, decide_by_ms)
 
@@ -135,8 +142,21 @@ class Inspector:
             raise Poison(Reason.ID_REUSED, f"capture {arrival.capture.capture_id} is on record with other content")
         return record
 
+    async def _decide(self, arrival: Arrival, *, redrive: int) -> Record:
+        """Work on a capture and have it decided: a new one, or a rejected one under the permission `redrive`."""
+        try:
+            request = await self._investigate(arrival)
+        except Poison as fault:
+            raise (FailedAgain(fault, redrive) if redrive else fault) from fault.__cause__
+        reach(FaultPoint.INVESTIGATED)
+        with METRICS.stage.labels(stage="decide").time():
+            return await self._store.decide(dataclasses.replace(request, redrive=redrive))
+
     async def _investigate(self, arrival: Arrival) -> Request:
         """Gather the evidence and ask for a decision, or for `undetermined` where the deadline is over."""
+        asked = arrival.capture.decide_by
+        if asked is not None and asked.timestamp() * 1000 > arrival.append_ms + RETENTION_MS:
+            raise Poison(Reason.DEADLINE, f"decide_by is {asked.isoformat()}, past all retention")
         left_s = arrival.decide_by_ms / 1000 - time.time()
         if left_s <= 0:
             return self._undetermined(arrival, "late_on_arrival")
@@ -186,11 +206,11 @@ class Inspector:
         if fault.reason in WITHOUT_OUTCOME:
             await self._undertaker.bury(delivery, fault)
             return
-        arrival = self._read_again(delivery)
+        arrival = self._arrival(read(Capture, delivery), delivery)
+        redrive = await self._permission(arrival.capture, fault)
+        request = self._answers.without_score(arrival, Outcome.REJECTED, fault.reason.value)
         try:
-            record = await self._store.decide(
-                self._answers.without_score(arrival, Outcome.REJECTED, fault.reason.value)
-            )
+            record = await self._store.decide(dataclasses.replace(request, redrive=redrive))
         except Poison as refused:  # the store's own fences: too old, id reused, ...
             await self._undertaker.bury(delivery, refused)
             return
@@ -199,15 +219,22 @@ class Inspector:
             return
         if record.created:
             count(record)
+        elif record.reason != fault.reason.value:
+            fault = Poison(Reason(record.reason), f"rejected at {record.decided_at}")  # every copy says the same
         reach(FaultPoint.REJECTED)
-        await self._undertaker.bury(delivery, fault, failed_at=record.decided_at)
+        await self._undertaker.bury(delivery, fault, failed_at=record.decided_at, redrives=record.redrives)
 
-    def _read_again(self, delivery: Delivery) -> Arrival:
-        """Read a capture whose fault lies in its content, with the deadline every capture has."""
-        capture = read(Capture, delivery)
-        digest = hashlib.sha256(delivery.value or b"").hexdigest()
-        decide_by_ms = delivery.append_ms + round(self._settings.decide_within_s * 1000)
-        return Arrival(capture, digest, delivery.append_ms, decide_by_ms)
+    async def _permission(self, capture: Capture, fault: Poison) -> int:
+        """Return the permission to work once more under which a capture failed, 0 for none.
+
+        One that gave up lost its exception on the way, so the store is asked.
+        """
+        if isinstance(fault, FailedAgain):
+            return fault.redrive
+        if fault.reason is not Reason.GAVE_UP:
+            return 0
+        record = await self._store.look(capture.site, capture.capture_id)
+        return 0 if record is None else record.grant
 
 
 async def _served(models: Models) -> Served:

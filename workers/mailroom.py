@@ -69,8 +69,12 @@ class Undertaker:
         self._entity = entity
         self._worker = worker
 
-    async def bury(self, delivery: Delivery, fault: Poison, *, failed_at: str | None = None) -> None:
-        """Send the dead letter and wait for its acknowledgement. `failed_at` repeats that of a recorded rejection.
+    async def bury(
+        self, delivery: Delivery, fault: Poison, *, failed_at: str | None = None, redrives: int | None = None
+    ) -> None:
+        """Send the dead letter and wait for its acknowledgement.
+
+        `failed_at` and `redrives` repeat those of a recorded rejection.
 
         Raises:
             Retryable: `kafka`.
@@ -79,7 +83,7 @@ class Undertaker:
             topic(Entity.DEAD, site_of(delivery.topic)),
             key=delivery.key,
             value=delivery.value,
-            headers=headers_of(delivery, fault, worker=self._worker, failed_at=failed_at),
+            headers=headers_of(delivery, fault, worker=self._worker, failed_at=failed_at, redrives=redrives),
         )
         reach(FaultPoint.BURIED)
         METRICS.dead_letters.labels(entity=self._entity, reason=fault.reason.value).inc()

@@ -7,7 +7,7 @@ import pytest
 from schemas.codec import read_dead_letter
 from schemas.faults import Poison, Reason
 from schemas.messages import DeadLetter
-from streams.dead_letters import headers_of
+from streams.dead_letters import REDRIVES, headers_of, original_headers
 from streams.delivery import Delivery
 from streams.topics import DEAD_LETTER_SLACK_BYTES
 from tests.contract.contract_files import closed_validator
@@ -55,3 +55,18 @@ class TestHeaders:
         second = headers_of(again, Poison(Reason.TOO_OLD, "second"), worker="inspector")
         assert len(first) == len(second) == len(dict(second))
         assert read_dead_letter(second).message == "second"
+
+    def test_how_often_it_was_redriven_travels_with_it(self) -> None:
+        """A record's count wins; without a record that of the message itself, where it is one."""
+        fault = Poison(Reason.UNKNOWN_LINE, "still unknown")
+
+        def said(claim: bytes, recorded: int | None = None) -> int:
+            delivery = Delivery("sideline.s.captures.v1", 0, 1, None, b"{}", (*ORIGINAL, (REDRIVES, claim)), 0)
+            headers = headers_of(delivery, fault, worker="inspector-1", redrives=recorded)
+            assert original_headers(headers) == list(ORIGINAL)
+            return read_dead_letter(headers).redrives
+
+        assert 2 == said(b"2")
+        assert 1 == said(b"2", recorded=1)
+        assert 0 == said(b"2", recorded=0)
+        assert [0] * 5 == [said(claim) for claim in (b"", b"-1", b"1e3", b"9" * 5, "²".encode())]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from budget.config import DAY_MS, HOUR_MS, LineBudget
 from budget.records import Record
+from budget.redrives import Rejected
 from budget.sample import Trial
 from schemas.codec import decode, new_uuid7
 from schemas.faults import Poison, Reason
@@ -72,7 +74,10 @@ class TestOutcome:
     async def test_the_script_writes_the_fields_of_the_schema_in_its_order(self, site: Trial) -> None:
         """A reader of the schema finds what it says."""
         await site.configure(lines={"line-1": LineBudget(alpha_ppm=10_000, burst_tokens=3)})
-        record = await site.decide(0)
+        request = site.line.request(now_ms=site.now_ms(), score=0)
+        first = await site.store.decide(replace(request, ask=Outcome.REJECTED, reason="view_missing"))
+        await site.store.redrive(site.name, Rejected(first.capture_id, first.digest, first.decided_at))
+        record = await site.store.decide(replace(request, redrive=1))
         assert list(DECISION_TAIL) == tail(record.decision, DECISION_TAIL)
         assert list(SIDELINED_TAIL) == tail(record.sidelined or b"", SIDELINED_TAIL)
 
