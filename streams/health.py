@@ -7,13 +7,15 @@ Faust's heartbeats come from another thread too, so a wedged loop would keep its
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -21,6 +23,7 @@ from telemetry.metrics import METRICS
 
 TICK_EVERY_S: Final = 0.5
 TICK_LIMIT_S: Final = 10.0
+MAX_CONNECTIONS: Final = 16  # a few probes and scrapers; each takes a thread and a descriptor of the worker
 
 
 @dataclass(slots=True)
@@ -56,8 +59,7 @@ class HealthServer:
 
     def __init__(self, health: Health, *, host: str, port: int) -> None:
         """Bind at once, so that a taken port fails the start and not the first probe."""
-        self._server = ThreadingHTTPServer((host, port), _handler_for(health))
-        self._server.daemon_threads = True
+        self._server = _BoundedServer((host, port), _handler_for(health))
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
 
@@ -71,11 +73,47 @@ class HealthServer:
         self._server.server_close()
 
 
+class _BoundedServer(ThreadingHTTPServer):
+    """Serves a bounded number of clients: one more, and whoever has been there longest is hung up on.
+
+    So clients that say nothing, or a byte now and then, keep nobody out and take nothing from the worker.
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        """Bind."""
+        self._connections: dict[int, socket.socket] = {}  # by identity, oldest first
+        self._guard = threading.Lock()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class has it
+        """Answer a client in a thread, after making room for it."""
+        with self._guard:
+            if len(self._connections) >= MAX_CONNECTIONS:
+                oldest = self._connections.pop(next(iter(self._connections)))
+                with contextlib.suppress(OSError):  # it has just left by itself
+                    oldest.shutdown(socket.SHUT_RDWR)  # its thread reads the end, and closes
+            self._connections[id(request)] = request
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - same
+        """Forget a client and close its connection."""
+        with self._guard:
+            self._connections.pop(id(request), None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - same
+        """Stay silent: a client that hangs up in the middle is not news, and would write our log."""
+
+
 def _handler_for(health: Health) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         """Three pages, GET only."""
 
         timeout = 5  # seconds; a client that says nothing does not keep a thread
+        server_version, sys_version = "sideline", ""  # which Python it is helps only those who look for its holes
 
         def do_GET(self) -> None:
             """Answer a probe or a scrape."""
