@@ -28,7 +28,8 @@ _WORKERS: Final = re.compile(
 _SUPERVISOR: Final = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) \w+ (.*)")
 _TEXT: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z?) +\[(\w+) *\] (.*)")
 _PAIR: Final = re.compile(r"""(?:^| )(\w+)=(\{[^}]*\}|\[[^\]]*\]|'[^']*'|"[^"]*"|\S+)""")
-_UNTOLD: Final = frozenset({"event", "timestamp", "level", "worker", "exception", "topic"})
+_UNTOLD: Final = frozenset({"event", "timestamp", "level", "worker", "exception"})
+_UNTOLD_OF_IT: Final = _UNTOLD | {"topic", "partition", "offset", "capture_id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,9 @@ def log_moments(folder: Path, wanted: Wanted) -> tuple[list[Moment], int]:
             names = any(text.encode() in raw for text in wanted.texts) or _is_at(line, wanted.places)
             near = wanted.from_ms - MARGIN_MS <= line.at_ms <= wanted.to_ms + MARGIN_MS
             if names:
-                about.append(Moment(line.at_ms, Source.LOG, _words(line), part, _mark(line)))
+                about.append(Moment(line.at_ms, Source.LOG, _words(line, _UNTOLD_OF_IT), part, _mark(line)))
             elif near and _WORKERS.search(raw) and _concerns(line, wanted.places):
-                around.append(Moment(line.at_ms, Source.LOG, _words(line), part))
+                around.append(Moment(line.at_ms, Source.LOG, _words(line, _UNTOLD), part))
     around.sort(key=lambda one: one.at_ms)
     return sorted([*about, *around[:MOST]], key=lambda one: one.at_ms), max(0, len(around) - MOST)
 
@@ -141,8 +142,9 @@ def _concerns(line: Line, places: frozenset[Place]) -> bool:
     return "offset" not in line.values and line.event != "deliveries given up"
 
 
-def _words(line: Line) -> str:
-    values = " ".join(f"{name}={value}" for name, value in line.values.items() if name not in _UNTOLD)
+def _words(line: Line, untold: frozenset[str]) -> str:
+    told = {name: value for name, value in line.values.items() if name not in untold and value not in (None, "None")}
+    values = " ".join(f"{name}={value}" for name, value in told.items())
     exception = str(line.values.get("exception", "")).strip().rpartition("\n")[2]
     return " ".join(part for part in (line.event, values, exception) if part)[:_VALUE_CHARS]
 

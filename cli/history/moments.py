@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Final
-
-import msgspec
 
 from cli.history.gather import Traces, is_capture
 from cli.history.standing import letter_of, place, sent, short, tail_of
@@ -91,7 +88,7 @@ def _recorded(traces: Traces) -> Iterator[Moment]:
     if kept is None:
         return
     tail = tail_of(kept.decision)
-    if tail is None or not tail.decided_at:
+    if tail is None or tail.decided_at is None:
         yield Moment(0, Source.STORE, "an outcome whose bytes are no decision", mark=Mark.WRONG)
         return
     words = f"recorded: {tail.outcome.value} {tail.action}, {tail.reason}".rstrip(" ,")
@@ -101,7 +98,7 @@ def _recorded(traces: Traces) -> Iterator[Moment]:
         words += f", seq {tail.seq}, score {log_odds(tail.score)} against {log_odds(tail.threshold)}"
     words += f"; digest {kept.fields.get('digest', '')[:DIGEST_CHARS] or 'unknown'}"
     others = " ".join(f"{name}={value}" for name, value in sorted(kept.fields.items()) if name not in _IN_STORE)
-    yield Moment(_unix_ms(tail.decided_at), Source.STORE, words + (f"; now: {others}" if others else ""))
+    yield Moment(tail.decided_at.timestamp() * 1000, Source.STORE, words + (f"; now: {others}" if others else ""))
 
 
 def _copies(traces: Traces, entity: Entity, source: Source) -> Iterator[Moment]:
@@ -118,7 +115,7 @@ def _copies(traces: Traces, entity: Entity, source: Source) -> Iterator[Moment]:
             words += ", as recorded" if one.value == record else ", NOT AS RECORDED"
             mark = mark if one.value == record else Mark.WRONG
         if entity is Entity.DECISIONS and (tail := tail_of(one.value)) is not None and number == 0:
-            words += f": {tail.outcome.value} {tail.action}, decide_by {tail.decide_by}"
+            words += f": {tail.outcome.value} {tail.action}"
         yield Moment(one.append_ms, source, words, place(one), mark)
 
 
@@ -180,14 +177,6 @@ def _epcis(traces: Traces) -> Iterator[Moment]:
         except Poison as poison:
             words = f"unreadable: {poison}"
         yield Moment(one.append_ms, Source.EPCIS, words, place(one))
-
-
-def _unix_ms(text: str) -> float:
-    """Read a record's time, RFC 3339; 0 for what is none."""
-    try:
-        return msgspec.convert(text, datetime).timestamp() * 1000
-    except msgspec.ValidationError:
-        return 0.0
 
 
 def span_ms(moments: list[Moment]) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -29,8 +30,8 @@ class Tail(msgspec.Struct):
     score: int | None = None
     threshold: int | None = None
     withheld: bool = False
-    decided_at: str = ""
-    decide_by: str = ""
+    decided_at: datetime | None = None
+    decide_by: datetime | None = None
 
 
 def tail_of(decision: bytes | None) -> Tail | None:
@@ -164,9 +165,18 @@ def _owed(traces: Traces, tail: Tail) -> list[Standing]:
     diverted, announced = tail.divert is not Divert.NONE, bool(traces.of(Entity.SIDELINED))
     if diverted and not announced:
         said.append(_unsent(traces, "diverted on record", "sidelined event"))
+    said += _late(traces, tail)
     if announced and not diverted:
         said.append(Standing("a sidelined event was sent, and its decision diverts nothing", Mark.WRONG))
     return said
+
+
+def _late(traces: Traces, tail: Tail) -> list[Standing]:
+    """Say that an answer came to its topic when nobody waited for it any more."""
+    if not traces.of(Entity.DECISIONS) or tail.decide_by is None:
+        return []
+    late_ms = traces.of(Entity.DECISIONS)[0].append_ms - tail.decide_by.timestamp() * 1000
+    return [Standing(f"sent {late_ms:.0f} ms after decide_by: for its consumers undetermined")] if late_ms > 0 else []
 
 
 def _unsent(traces: Traces, recorded: str, what: str) -> Standing:
