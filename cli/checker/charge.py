@@ -39,3 +39,4 @@ class Charge:
     outages: tuple[Outage, ...] = ()
     opening: Accounts | None = None
     closing: Accounts | None = None
+    restored: frozenset[int] = frozenset()  # the last seq before each time the store was lost and restored

@@ -25,7 +25,12 @@ def check(reading: Reading, charge: Charge) -> list[Finding]:
         *check_decisions(reading),
         *check_windows(in_sequence, confirmed, charge.terms),
         *check_tokens(
-            in_sequence, terms=charge.terms, confirmed=confirmed, opening=charge.opening, closing=charge.closing
+            in_sequence,
+            terms=charge.terms,
+            confirmed=confirmed,
+            opening=charge.opening,
+            closing=charge.closing,
+            restored=charge.restored,
         ),
         *check_undetermined(reading, charge),
         *([] if charge.flood else check_catch(in_sequence, charge.truth)),  # raised scores no longer rank units

@@ -9,7 +9,7 @@ All amounts are integers of millionths of a token.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from cli.checker.findings import Finding, Rule, each
@@ -66,11 +66,14 @@ def check_tokens(
     confirmed: Mapping[str, bool],
     opening: Accounts | None = None,
     closing: Accounts | None = None,
+    restored: Collection[int] = (),
 ) -> list[Finding]:
     """Follow the accounts through `decisions`, which are in the order of seq.
 
     `confirmed` says for each stopped capture with a verdict whether the verdict confirmed the stop. `opening` is the
     state before the first decision, `closing` the store's own state when all verdicts were in; either may be unknown.
+    After each seq in `restored` the store was lost and rebuilt: the balance starts at 0 there, and which verdicts came
+    in between is not told by the accounts, so `closing` says nothing any more.
     """
     broken: list[str] = []
     returned = destroyed = stopped = 0
@@ -81,6 +84,10 @@ def check_tokens(
         if before is None or after is None:
             broken.append(f"seq {decision.seq} records no accounts")
             continue
+        if accounts is not None and decision.seq is not None and decision.seq - 1 in restored:
+            accounts = None
+            if before.balance:
+                broken.append(f"seq {decision.seq} found {_say(before)} in a store just restored")
         if accounts is not None:
             settled = settlement(accounts, before)
             if settled is None:
@@ -102,7 +109,7 @@ def check_tokens(
             confirmations += confirmed.get(decision.capture_id, False)
             refusals += not confirmed.get(decision.capture_id, True)
         accounts = after
-    if closing is not None and accounts is not None:
+    if closing is not None and accounts is not None and not restored:
         broken += _closing(accounts, closing, Settlement(confirmations - returned, refusals - destroyed))
     return each(Rule.TOKENS, broken, "times the accounts do not add up")
 

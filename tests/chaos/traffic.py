@@ -1,0 +1,220 @@
+"""What comes in while faults happen: the booth's captures, people's verdicts, and whatever stations do wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import structlog
+
+from booth.associate import Associate
+from booth.station import Booth, Sent
+from booth.turns import Goods
+from booth.world import Truth
+from cli.checker.charge import Known
+from cli.tape import TopicReader
+from gallery.store import GalleryStore
+from schemas.codec import decode, encode, new_uuid7
+from schemas.faults import Poison, Retryable
+from schemas.messages import Capture
+from streams.delivery import Delivery
+from streams.outbox import Outbox
+from streams.topics import Entity, topic
+from tests.chaos.stage import RATE_PER_S, Stage
+
+VERDICT_DELAY_S: Final = 2.0
+FROM_BUCKET_EVERY_S: Final = 2.0
+REMEMBERED: Final = 200  # captures that stations may send again
+SHIFTS_S: Final = (-2.5 * 86_400, -7_200, -300, -20, 20, 600, 86_400)
+LIKE: Final = "like-"  # begins the unit ids of captures that are made of others
+_CUT: Final = 24  # bytes of a message that garbage may begin with
+log = structlog.get_logger(__name__)
+
+
+class Traffic:
+    """Sends to one site of a line, and remembers what the broker acknowledged."""
+
+    def __init__(self, stage: Stage, site: str, goods: Goods, *, seed: int) -> None:
+        """Take the line and the goods; `running` starts sending."""
+        self._stage = stage
+        self._site = site
+        self._goods = goods
+        self._seed = seed
+        self._outbox = Outbox(stage.line.bootstrap, client_id="chaos")
+        self._recent: deque[Delivery] = deque(maxlen=REMEMBERED)
+        self._patterns: deque[Delivery] = deque(maxlen=REMEMBERED)  # those of the booth itself
+        self.truth: dict[str, Truth] = {}  # of every capture that the broker acknowledged
+        self.resent = 0
+
+    def known(self) -> dict[str, Known]:
+        """Return the truth in the checker's words."""
+        return {key: Known(damaged=one.damaged, product_id=one.product_id) for key, one in self.truth.items()}
+
+    def forget_recent(self) -> None:
+        """Send nothing again of what was sent so far. A restored store does not know what its captures were made of."""
+        self._recent.clear()
+
+    async def stock(self, *, within_s: float = 120.0) -> None:
+        """Fill the gallery, and wait until it has everything."""
+        await self._booth().stock()
+        gallery = GalleryStore(self._stage.line.endpoints.redis_gallery_url)
+        missing = list(self._goods.reference_ids())
+        try:
+            async with asyncio.timeout(within_s):
+                while missing:
+                    if await gallery.facts(missing[-1]) is None:
+                        await asyncio.sleep(0.2)
+                    else:
+                        missing.pop()
+        finally:
+            await gallery.close()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Play the booth and its people while the block runs; captures stop at its end, verdicts with `people`."""
+        tasks = [asyncio.create_task(run) for run in (self._play(), self._remember(), self._from_the_bucket())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            for error in ended:
+                if isinstance(error, Exception):
+                    raise error
+
+    @contextlib.asynccontextmanager
+    async def people(self) -> AsyncIterator[None]:
+        """Judge what is sidelined while the block runs."""
+        associate = Associate(
+            kafka_bootstrap=self._stage.line.bootstrap,
+            site=self._site,
+            truth=self.truth.get,
+            delay_s=VERDICT_DELAY_S,
+            seed=self._seed,
+            people=("associate-1", "associate-2"),
+        )
+        task = asyncio.create_task(associate.work())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await self._outbox.close()
+
+    async def resend(self, count: int, *, backwards: bool = False) -> None:
+        """Send some captures again as they were; backwards, the newest of them first."""
+        again = list(self._recent)[-count:]
+        for each in reversed(again) if backwards else again:
+            await self._send(each.topic, key=each.key, value=each.value, headers=each.headers)
+            self.resent += 1
+
+    async def from_other_times(self, draw: float) -> None:
+        """Send captures whose station's clock is off, ids and times alike."""
+        for place, shift_s in enumerate(SHIFTS_S):
+            await self._send_like(place, at=datetime.now(UTC) + timedelta(seconds=shift_s * (0.5 + draw)))
+
+    async def reuse_ids(self, count: int) -> None:
+        """Send captures of other units under ids that are taken."""
+        for each in list(self._recent)[-count:]:
+            capture = decode(Capture, each.value)
+            other = msgspec.structs.replace(
+                capture, unit_id=f"{capture.unit_id}-other"[:64], station=f"{capture.station}-2"[:64]
+            )
+            await self._send(each.topic, key=other.unit_id.encode(), value=encode(other), headers=each.headers)
+
+    async def garbage(self, count: int, *, seed: int) -> None:
+        """Send bytes that are no message to the topics that stations, scanners and people write to."""
+        rng = random.Random(f"garbage {seed}")
+        for number in range(count):
+            entity = (Entity.CAPTURES, Entity.SCANS, Entity.DISPOSITIONS)[number % 3]
+            start = self._recent[-1].value[:_CUT] if self._recent and self._recent[-1].value and number % 2 else b""
+            raw = start + rng.randbytes(rng.randrange(2_000))
+            await self._send(topic(entity, self._site), key=rng.randbytes(8), value=raw, headers=())
+
+    def _booth(self) -> Booth:
+        return Booth(
+            self._goods,
+            kafka_bootstrap=self._stage.line.bootstrap,
+            site=self._site,
+            lines=self._goods.lines,
+            image_root=self._stage.parts.folder.images,
+            seed=self._seed,
+        )
+
+    async def _play(self) -> None:
+        def on_sent(sent: Sent) -> None:
+            self.truth[sent.capture_id] = sent.truth
+
+        await self._booth().play(captures=None, rate_per_s=RATE_PER_S, on_sent=on_sent)
+
+    async def _remember(self) -> None:
+        """Follow the captures, so that they can be sent again."""
+        name = topic(Entity.CAPTURES, self._site)
+        while True:
+            try:
+                async with TopicReader(self._stage.line.bootstrap, [name], start="latest") as reader:
+                    async for each in reader.follow():
+                        with contextlib.suppress(Poison):
+                            capture = decode(Capture, each.value)
+                            if capture.capture_id in self.truth:
+                                self._recent.append(each)
+                                if not capture.unit_id.startswith(LIKE):
+                                    self._patterns.append(each)
+            except Exception as error:  # noqa: BLE001 - the broker is one of the things that are killed here
+                log.info("following the captures again", error=str(error))
+                await asyncio.sleep(1.0)
+
+    async def _from_the_bucket(self) -> None:
+        """Send now and then a capture whose pictures lie in the bucket."""
+        place = 0
+        while True:
+            await asyncio.sleep(FROM_BUCKET_EVERY_S)
+            place += 1
+            await self._send_like(place, at=datetime.now(UTC), in_bucket=True)
+
+    async def _send_like(self, place: int, *, at: datetime, in_bucket: bool = False) -> None:
+        """Send a capture of another unit with the pictures of one that was sent before."""
+        if not self._patterns:
+            return
+        pattern = self._patterns[-1 - place % len(self._patterns)]
+        capture = decode(Capture, pattern.value)
+        views = list(capture.views)
+        if in_bucket:
+            files = [Path(unquote(urlsplit(view.uri).path)) for view in views]
+            uris = [await asyncio.to_thread(self._stage.upload, file) for file in files]
+            views = [msgspec.structs.replace(view, uri=uri) for view, uri in zip(views, uris, strict=True)]
+        capture_id = new_uuid7(at_ms=round(at.timestamp() * 1000), random_bits=uuid.uuid4().int >> 54)
+        like = msgspec.structs.replace(
+            capture, capture_id=capture_id, unit_id=f"{LIKE}{capture_id}", captured_at=at, views=views, decide_by=None
+        )
+        await self._send(pattern.topic, key=like.unit_id.encode(), value=encode(like), headers=())
+        self.truth[capture_id] = self.truth[capture.capture_id]
+
+    async def _send(
+        self, name: str, *, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]
+    ) -> None:
+        """Send like a station: again and again until the broker has it."""
+        while True:
+            try:
+                await self._outbox.send(name, key=key, value=value, headers=headers)
+            except Retryable:
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+
+def now_ms() -> int:
+    """Return the time as topics have it."""
+    return time.time_ns() // 1_000_000
