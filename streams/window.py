@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -76,7 +76,7 @@ class Window:
         self._limits = limits
         self._lanes: dict[Partition, _Lane] = {}
         self._given_up: set[Partition] = set()  # revoked and not assigned again: nothing of them may enter
-        self._revokes = 0
+        self._revokes: Counter[Partition] = Counter()
         self._stopping = False
         self._turn: deque[Partition] = deque()  # whose turn it is to start an event
         self._running = 0
@@ -95,10 +95,10 @@ class Window:
         again. Let in, it would be acknowledged before the cancelled ones in front of it.
         """
         partition = (delivery.topic, delivery.partition)
-        revokes = self._revokes
+        revokes = self._revokes[partition]
         async with self._room:
             await self._room.wait_for(self._has_room)
-        if self._stopping or partition in self._given_up or revokes != self._revokes:
+        if self._stopping or partition in self._given_up or revokes != self._revokes[partition]:
             METRICS.cancelled.inc()
             return
         lane = self._lanes.get(partition)
@@ -142,11 +142,11 @@ class Window:
         Without partitions all are given up, and for good.
         Acknowledgements of finished heads happen here; nothing of these partitions is acknowledged afterwards.
         """
-        self._revokes += 1
         if partitions is None:
             self._stopping, named = True, list(self._lanes)
         else:
             self._given_up |= (gone := set(partitions))
+            self._revokes.update(gone)
             named = [part for part in self._lanes if part in gone]
         lanes = [self._lanes.pop(part) for part in named]
         self._turn = deque(part for part in self._turn if part in self._lanes)

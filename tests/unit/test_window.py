@@ -316,6 +316,25 @@ class TestRevoke:
             await until(lambda: b.acknowledged == [(0, 0)])
             assert b.window.in_work == 0
 
+    async def test_a_delivery_that_waited_through_the_revoke_of_another_partition_is_kept(self) -> None:
+        """Dropped, it would not come again, and the acknowledgement of the next offset would hide it."""
+        gate = asyncio.Event()
+
+        async def handle(_: Delivery) -> None:
+            await gate.wait()
+
+        async with bench(handle, limits=Limits(window=1, partition_window=1, run_past_head=9, parked=1)) as b:
+            await b.offer(0)
+            await until(lambda: b.window.in_work == 1 and b.window.parked == 0)
+            await b.offer(0, 1)
+            waiting = asyncio.create_task(b.offer(1))
+            await asyncio.sleep(0)
+            await b.window.revoke([(PARTITION[0], 1)], limit_s=0.05)
+            gate.set()
+            async with asyncio.timeout(LIMIT_S):
+                await waiting
+            await until(lambda: b.acknowledged == [(0, 0), (0, 1)])
+
     @pytest.mark.parametrize("stubborn_s", [0.05])
     async def test_a_task_that_ends_after_the_revoke_acknowledges_nothing(self, stubborn_s: float) -> None:
         """Even a handler that swallows its cancellation cannot acknowledge for a generation that is gone."""
