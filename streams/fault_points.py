@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,12 +45,21 @@ class FaultPoint(enum.StrEnum):
 
 
 @dataclass(slots=True)
-class _Armed:
+class _Death:
     passes_left: int
     marker: Path
 
+    def __call__(self) -> None:
+        """Count a pass; at the last one leave the marker and end the process."""
+        self.passes_left -= 1
+        if self.passes_left > 0:
+            return
+        self.marker.parent.mkdir(parents=True, exist_ok=True)
+        self.marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
 
-_armed: Final[dict[FaultPoint, _Armed]] = {}
+
+_armed: Final[dict[FaultPoint, Callable[[], None]]] = {}
 
 
 def marker(data_dir: Path, worker: str, spec: str) -> Path:
@@ -72,16 +82,18 @@ def arm(spec: str, *, data_dir: Path, worker: str) -> None:
         raise Fatal(f"SIDELINE_FAULT_POINT={spec}: the points are {', '.join(FaultPoint)}, as in decided@3") from None
     file = marker(data_dir, worker, spec)
     if not file.exists():
-        _armed[point] = _Armed(passes, file)
+        _armed[point] = _Death(passes, file)
+
+
+def watch(point: FaultPoint, action: Callable[[], None] | None) -> None:
+    """Call something at every pass of a point, None: nothing any more. For a test that keeps many workers in itself."""
+    if action is None:
+        _armed.pop(point, None)
+    else:
+        _armed[point] = action
 
 
 def reach(point: FaultPoint) -> None:
     """Say that the process has come to a point; end it there if it was armed for it."""
-    if not _armed or (armed := _armed.get(point)) is None:
-        return
-    armed.passes_left -= 1
-    if armed.passes_left > 0:
-        return
-    armed.marker.parent.mkdir(parents=True, exist_ok=True)
-    armed.marker.touch()
-    os.kill(os.getpid(), signal.SIGKILL)
+    if _armed and (action := _armed.get(point)) is not None:
+        action()
