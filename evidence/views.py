@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from obstore import get_async
 from obstore.exceptions import BaseError
@@ -22,15 +23,19 @@ from schemas.faults import Poison, Reason, Retryable
 from schemas.messages import View
 from schemas.words import MAX_VIEW_BYTES
 
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig  # exists for type checkers only
+
 # Reads that hang (a network file system that went away) hold a thread each; this many may, before others wait for them.
 _READERS: Final = 8
 # Any of these says where credentials come from. Without them object_store would ask the cloud's metadata address.
-_CREDENTIALS: Final = (
-    "AWS_ACCESS_KEY_ID",
+_FETCHED_CREDENTIALS: Final = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
+_CREDENTIALS: Final = ("AWS_ACCESS_KEY_ID", *_FETCHED_CREDENTIALS)
+_NO_PROXY_THERE: Final = "http://127.0.0.1:0"  # nothing can listen on port 0
 
 
 class ViewFetcher:
@@ -107,11 +112,23 @@ class ViewFetcher:
                     "allow_http": self._s3_endpoint.startswith("http://"),
                     "connect_timeout": limit,
                     "timeout": limit,
+                    **_kept_to(self._s3_endpoint),
                 },
                 # The breaker of the line does the waiting; one retry only hides a dropped idle connection.
                 retry_config={"max_retries": 1, "retry_timeout": limit},
             )
         return store
+
+
+def _kept_to(endpoint: str) -> ClientConfig:
+    """Return options by which a plain-HTTP endpoint cannot redirect requests to another host, a metadata address say.
+
+    object_store follows redirects and cannot be told not to; over HTTPS at least never to plain HTTP. So every host but
+    the endpoint's own is behind a proxy that does not exist. Credentials that are themselves fetched need their hosts.
+    """
+    if not endpoint.startswith("http://") or any(os.environ.get(name) for name in _FETCHED_CREDENTIALS):
+        return {}
+    return {"proxy_url": _NO_PROXY_THERE, "proxy_excludes": urlsplit(endpoint).hostname or ""}
 
 
 def _read_file(path: PurePosixPath, roots: Sequence[Path], view: View) -> bytes:

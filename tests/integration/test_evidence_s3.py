@@ -177,4 +177,45 @@ class TestOutages:
         await server.wait_closed()
 
 
+class TestRedirects:
+    """A store that sends its clients elsewhere."""
+
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    @pytest.mark.parametrize("signed", [True, False])
+    async def test_are_not_followed_to_another_host(
+        self, monkeypatch: pytest.MonkeyPatch, status: int, *, signed: bool
+    ) -> None:
+        """The other host, whose metadata address or neighbour it may be, is never asked, though its bytes would fit."""
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+        if signed:
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        asked = []
+
+        async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.append(await reader.readuntil(b"\r\n\r\n"))
+            head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(RAW)}\r\netag: x\r\nlast-modified: {_DATE}\r\n\r\n"
+            writer.write(head.encode() + RAW)
+            await writer.drain()
+            writer.close()
+
+        async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            to = f"http://127.0.0.2:{other.sockets[0].getsockname()[1]}/latest/meta-data"
+            writer.write(f"HTTP/1.1 {status} Elsewhere\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n".encode())
+            await writer.drain()
+            writer.close()
+
+        async with (
+            await asyncio.start_server(elsewhere, "127.0.0.2", 0) as other,
+            await asyncio.start_server(redirect, "127.0.0.1", 0) as store,
+        ):
+            url = f"http://127.0.0.1:{store.sockets[0].getsockname()[1]}"
+            fetcher = ViewFetcher(roots=[], buckets=[BUCKET], s3_endpoint=url, timeout_s=5.0)
+            with pytest.raises(Retryable):
+                await fetcher.fetch(view(f"s3://{BUCKET}/2026/a.jpg"))
+            await fetcher.close()
+        assert [] == asked
+
+
 _DATE = "Wed, 01 Jan 2025 00:00:00 GMT"
