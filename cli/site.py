@@ -295,7 +295,7 @@ def changed(config: BudgetConfig, changes: Sequence[str]) -> BudgetConfig:
             raise Fatal(f"{change!r}: write FIELD=VALUE with a field of: {', '.join(fields)}")
     try:
         return msgspec.convert(fields, BudgetConfig, strict=False)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # a shell may pass bytes that are no text
         raise Fatal(f"budget configuration refused: {error}") from error
 
 

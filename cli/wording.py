@@ -9,6 +9,7 @@ import msgspec
 from rich.text import Text
 
 from cli.identity_story import wrong_item_words
+from schemas.codec import NO_DOCUMENT
 from schemas.messages import DeadLetter, Decision, Disposition, Identity, Sidelined
 from schemas.words import MICRO, Action, Divert, IdentityMethod, Outcome, Severity
 from streams.delivery import Delivery
@@ -120,7 +121,7 @@ def record_json(delivery: Delivery) -> str:
     body = delivery.value or b""
     try:
         value: object = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NO_DOCUMENT:
         value = body.decode("utf-8", "backslashreplace")
     record = {
         "topic": delivery.topic,

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from evidence.identity_limits import IdentityLimits
+from schemas.codec import NO_DOCUMENT
 from schemas.faults import Fatal
 from schemas.words import MICRO, Pattern
 
@@ -90,7 +91,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         """
         try:
             return msgspec.json.decode(path.read_bytes(), type=cls)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, *NO_DOCUMENT) as error:
             raise Fatal(
                 f"{path} is no usable calibration: {error}. Restore it from version control with the models beside it, "
                 "or make them anew together: make models"

@@ -14,11 +14,14 @@ from typing import Final, cast
 
 import msgspec
 import redis.asyncio as redis
+import structlog
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
+from schemas.codec import NO_DOCUMENT
 from schemas.faults import Fatal, Poison, Reason, Retryable
 from settings.credentials import store_arguments
 
+_log = structlog.get_logger(__name__)
 LOOK_AGAIN_S: Final = 0.08
 KEPT_PER_UNIT: Final = 16  # scans of one unit id within the time they are kept
 
@@ -107,10 +110,17 @@ class ScanBoard:
         return ScansOfUnit(at_ms, tuple(near))
 
     def _read(self, raw: list[bytes]) -> dict[str, Sighting]:
-        """Return scans by id, oldest first; of two with one id, put by two trackers at once, the first counts."""
+        """Return scans by id, oldest first; of two with one id, put by two trackers at once, the first counts.
+
+        One that cannot be read costs only itself: the unit's captures do without it.
+        """
         scans: dict[str, Sighting] = {}
         for item in raw:
-            scan = self._decoder.decode(item)
+            try:
+                scan = self._decoder.decode(item)
+            except NO_DOCUMENT as error:
+                _log.error("the store holds a scan that cannot be read", error=str(error))
+                continue
             scans.setdefault(scan.scan_id, scan)
         return scans
 

@@ -17,6 +17,9 @@ Headers = Sequence[tuple[str, bytes]]
 M = TypeVar("M", bound=Message)
 
 CONTENT_TYPE: Final = b"application/json"
+# What msgspec raises for bytes that are no document of the type that was asked for. Text that is no UTF-8 is a
+# ValueError, nesting without end a RecursionError.
+NO_DOCUMENT: Final = (msgspec.DecodeError, ValueError, RecursionError)
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODERS: Final[dict[type[Message], msgspec.json.Decoder[Message]]] = {}
 
@@ -44,7 +47,7 @@ def decode(kind: type[M], raw: bytes | None) -> M:
         decoder = _DECODERS[kind] = msgspec.json.Decoder(kind)
     try:
         return decoder.decode(raw)  # type: ignore[return-value]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+    except NO_DOCUMENT as error:
         raise Poison(Reason.UNREADABLE, f"not a {kind.__name__}: {error}") from error
 
 

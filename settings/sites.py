@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from schemas.codec import NO_DOCUMENT
 from schemas.faults import Fatal
 
 DEFAULT_BASE: Final = "urn:sideline:"
@@ -52,5 +53,5 @@ def site_book(file: Path | None) -> SiteBook:
         return msgspec.toml.decode(file.read_bytes(), type=SiteBook)
     except OSError as error:
         raise Fatal(f"SIDELINE_SITES_FILE={file} cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, ValueError) as error:
+    except NO_DOCUMENT as error:
         raise Fatal(f"SIDELINE_SITES_FILE={file} is wrong: {error}") from error

@@ -13,6 +13,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.codec import NO_DOCUMENT
 from schemas.faults import Fatal
 from schemas.words import Time
 from streams import connection
@@ -102,5 +103,5 @@ def _tail(record: ConsumerRecord) -> _Tail | None:
     """Read a decision's tail; what is not a decision proves nothing."""
     try:
         return _DECODER.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NO_DOCUMENT:
         return None

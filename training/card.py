@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from booth.catalogue import Split
+from schemas.codec import NO_DOCUMENT
 from schemas.faults import Fatal
 
 _BEGIN: Final = "<!-- figures: written by training.recipe -->"
@@ -54,7 +55,7 @@ class Card:
         """
         try:
             return msgspec.json.decode(path.read_bytes(), type=cls)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *NO_DOCUMENT) as error:
             raise Fatal(f"{path} is no usable model card: {error}. Make the models anew: make models") from error
 
     def table(self) -> str:

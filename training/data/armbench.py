@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.codec import NO_DOCUMENT
 from schemas.faults import Fatal
 from schemas.words import DamageKind, Severity
 from training.data.findings import Matter, Notebook
@@ -93,7 +94,7 @@ def _note(shelf: Shelf, path: str, notebook: Notebook) -> tuple[str, Label | Non
         raw = file.read_bytes() if file is not None and file.stat().st_size <= _LARGEST_NOTE else b""
         note: Any = msgspec.json.decode(raw)
         said = [word(part) for part in _listed(note.get("sublabel")) or _listed(note.get("label"))]
-    except (OSError, Outside, msgspec.DecodeError, AttributeError, UnicodeDecodeError):
+    except (OSError, Outside, AttributeError, *NO_DOCUMENT):
         notebook.note(Matter.BROKEN_NOTE, path)
         return "", None
     labels = [MAPPING[part] for part in said if part in MAPPING]
@@ -107,4 +108,4 @@ def _note(shelf: Shelf, path: str, notebook: Notebook) -> tuple[str, Label | Non
 
 
 def _listed(value: object) -> list[object]:
-    return list(value) if isinstance(value, list) else [] if value in {None, ""} else [value]
+    return list(value) if isinstance(value, list) else [] if value is None or value == "" else [value]

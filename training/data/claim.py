@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from feedback.weights import Estimate
+from schemas.codec import NO_DOCUMENT
 from schemas.faults import Fatal
 
 ORDER: Final = "export.json"
@@ -77,7 +78,7 @@ class Journal:
         for raw in self._file.read_bytes().splitlines() if self._file.exists() else ():
             try:
                 line = msgspec.json.decode(raw, type=_Line)
-            except msgspec.DecodeError:
+            except NO_DOCUMENT:
                 continue
             self._known[line.role, line.name] = line
             kept.append(raw + b"\n")
@@ -116,7 +117,7 @@ def known_order(out: Path) -> Order | None:
         raise Fatal(f"{out / ORDER} cannot be read: {error.strerror}") from error
     try:
         return msgspec.json.decode(raw, type=Order)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NO_DOCUMENT as error:
         raise Fatal(f"{out / ORDER} is no order of an export: choose another folder") from error
 
 
@@ -138,7 +139,7 @@ def claim(out: Path, order: Order) -> Told | None:
             _write(out / ORDER, msgspec.json.format(msgspec.json.encode(order)))
         if (out / REPORT).exists():
             return msgspec.json.decode((out / REPORT).read_bytes(), type=Told)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *NO_DOCUMENT) as error:
         raise Fatal(f"{out} cannot be used: {error}") from error
     return None
 

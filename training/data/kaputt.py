@@ -82,7 +82,7 @@ def _sample(read: _Row, image: Image, split: str) -> Sample:
     facts = {}
     if (material := read.text("item_material")) is not None:
         facts["material"] = material
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         loose = json.loads(read.text("facts") or "{}")
         if isinstance(loose, dict):
             facts |= {sys.intern(str(key)): sys.intern(str(value)) for key, value in loose.items()}

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from booth.catalogue import spec
+from schemas.codec import NO_DOCUMENT
 from schemas.faults import Fatal
 from training.card import LearntWorld
 
@@ -39,7 +40,7 @@ def learnt_products(repository: Path) -> frozenset[str]:
         return frozenset()
     try:
         card = msgspec.json.decode(path.read_bytes(), type=LearntFrom)
-    except msgspec.DecodeError as error:
+    except NO_DOCUMENT as error:
         raise Fatal(f"{path} is no usable model card: {error}. Make the models anew: make models") from error
     return frozenset(card.trained_on).union(*(_ids(world) for world in card.worlds))
 

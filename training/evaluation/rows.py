@@ -14,6 +14,7 @@ from typing import BinaryIO, Final, Self
 import msgspec
 
 from evidence.identity_limits import IdentityLimits
+from schemas.codec import NO_DOCUMENT
 from schemas.faults import Fatal
 from schemas.words import DamageKind, IdentityMethod, Pattern, Severity
 
@@ -142,7 +143,7 @@ def read(path: Path) -> tuple[About, list[Row]]:
         about = msgspec.json.decode(lines[0], type=About)
         decoder = msgspec.json.Decoder(Row)
         rows = [decoder.decode(line) for line in lines[1:]]
-    except (OSError, IndexError, msgspec.DecodeError) as error:
+    except (OSError, IndexError, *NO_DOCUMENT) as error:
         raise Fatal(f"{path} holds no rows of a trial: {error}. Make them: sideline evaluate --out DIR") from error
     return about, sorted({row.number: row for row in rows}.values(), key=lambda row: row.number)
 
