@@ -65,6 +65,10 @@ format: $(INSTALLED)  ## Rewrite the code in the one style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+.PHONY: fuzz
+fuzz: $(INSTALLED)  ## Every decoder of outside bytes under a fuzzer: SECONDS=300 TARGET=codes SEED=1
+	$(BIN)/python -m tests.fuzz.run $(foreach option,SECONDS TARGET SEED,$(if $($(option)),--$(call lower,$(option)) $($(option))))
+
 .PHONY: bench-budget
 bench-budget: $(INSTALLED)  ## Thresholds side by side on streams whose truth is known: SEEDS=30 CAPTURES=400000 STREAMS="heavy tails"
 	$(BIN)/python -m bench.budget $(foreach option,SEEDS CAPTURES STREAMS,$(if $($(option)),--$(call lower,$(option)) '$($(option))'))
@@ -90,7 +94,7 @@ requirements: .venv-tools/.installed  ## Pin what pyproject.toml asks for, with 
 	    --no-emit-find-links --no-header --no-annotate "$$@"; \
 	}
 	compile pyproject.toml -o requirements/line.txt
-	compile pyproject.toml --group booth --group lab --group dev -o requirements/dev.txt
+	compile pyproject.toml --group booth --group lab --group fuzz --group dev -o requirements/dev.txt
 	compile pyproject.toml --group booth --group lab --group training --group dev -o requirements/training.txt
 	compile requirements/build.in -o requirements/build.txt
 	compile requirements/tools.in -o requirements/tools.txt

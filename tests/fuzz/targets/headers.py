@@ -1,0 +1,64 @@
+"""What Kafka headers hold: dead letters, their making and their reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from schemas.codec import encode, read_dead_letter
+from schemas.faults import Poison, Reason
+from streams.dead_letters import headers_of
+from streams.delivery import Delivery
+from streams.topics import DEAD_LETTER_SLACK_BYTES
+from tests.fuzz.target import Target
+
+_FIELDS: Final = (
+    *("__connect.errors.topic", "__connect.errors.partition", "__connect.errors.offset"),
+    *("__connect.errors.connector.name", "__connect.errors.stage", "__connect.errors.exception.class.name"),
+    *("__connect.errors.exception.message", "sideline-reason", "sideline-failed-at", "ce_id", "content-type"),
+)
+_END: Final = b"\n"  # between headers; a colon stands between name and value
+
+
+def headers_in(raw: bytes) -> list[tuple[str, bytes]]:
+    """Cut bytes into headers. Names are text: Kafka's client decodes them."""
+    pairs = (line.partition(b":") for line in raw.split(_END))
+    return [(name.decode(errors="replace"), value) for name, _, value in pairs]
+
+
+def _read(raw: bytes) -> None:
+    """Any headers are a dead letter's or Poison."""
+    try:
+        letter = read_dead_letter(headers_in(raw))
+    except Poison:
+        return
+    encode(letter)
+
+
+def _made(raw: bytes) -> None:
+    """Whatever the message and the fault say, its dead letter's headers can be read, and add little."""
+    headers = tuple(headers_in(raw))
+    text = raw.decode("utf-8", "surrogateescape")
+    fault = Poison(Reason.UNREADABLE, text)
+    delivery = Delivery("sideline.fra1.captures.v1", 0, 1, raw, raw, headers, 0)
+    made = headers_of(delivery, fault, worker="inspector", failed_at="2026-11-25T00:00:00.000000Z")
+    letter = read_dead_letter(made)
+    if letter.reason != fault.reason or not letter.message.isprintable():
+        raise AssertionError(f"{letter} is not what was written")
+    added = sum(len(name.encode()) + len(value) for name, value in made if (name, value) not in headers)
+    if added > DEAD_LETTER_SLACK_BYTES:
+        raise AssertionError(f"a dead letter adds {added} bytes")
+
+
+def _seeds() -> Sequence[bytes]:
+    delivery = Delivery("sideline.fra1.captures.v1", 3, 77, b"k", b"{}", (("ce_id", b"x"),), 0)
+    made = headers_of(delivery, Poison(Reason.TOO_OLD, "an old one"), worker="inspector")
+    whole = _END.join(name.encode() + b":" + value for name, value in made)
+    return [whole, b"", b"ce_id:x", whole + _END + whole]
+
+
+_WORDS: Final = (*(f"{name}:".encode() for name in _FIELDS), b"\n", *(reason.value.encode() for reason in Reason))
+TARGETS: Final = (
+    Target("headers.read", _read, _seeds, words=_WORDS, inputs=10_000),
+    Target("headers.made", _made, _seeds, words=_WORDS, inputs=8_000),
+)
