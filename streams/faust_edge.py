@@ -21,7 +21,6 @@ from typing import Any, Final, cast
 import faust
 import structlog
 from faust.auth import Credentials, SASLCredentials, SSLCredentials
-from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP
 
@@ -45,6 +44,7 @@ class App(faust.App):
     logger = logging.getLogger("faust.app")  # else a subclass logs in our name
     revoke: Revoke
     assign: Assign
+    is_member = False  # of a settled group, with partitions or, where there are more workers than those, without
 
 
 class _Consumer(Consumer):
@@ -58,6 +58,7 @@ class _Consumer(Consumer):
         self.stop_flow()
         METRICS.revoked.inc()
         METRICS.partitions.set(0)
+        cast(App, self.app).is_member = False
         reach(FaultPoint.REVOKING)
         await cast(App, self.app).revoke([(tp.topic, tp.partition) for tp in revoked])
         reach(FaultPoint.DRAINED)
@@ -71,6 +72,7 @@ class _Consumer(Consumer):
         """Let the new generation in, and report what this process holds now."""
         cast(App, self.app).assign([(tp.topic, tp.partition) for tp in assigned])
         await super().on_partitions_assigned(assigned, generation_id)
+        cast(App, self.app).is_member = True
         METRICS.partitions.set(len(assigned))
         log.info("partitions assigned", count=len(assigned), partitions=_spelled(assigned), generation=generation_id)
 
@@ -170,15 +172,6 @@ async def stop(app: faust.App) -> None:
     if app._consumer is not None:  # noqa: SLF001 - listed above
         await _commit(app.consumer)
     await app.stop()
-
-
-def assigned(app: faust.App) -> bool:
-    """Say whether the process holds any partition now."""
-    consumer = app._consumer  # noqa: SLF001 - listed above
-    try:
-        return consumer is not None and bool(consumer.assignment())
-    except ConsumerNotStarted:
-        return False
 
 
 async def crashed(app: faust.App) -> BaseException | None:

@@ -153,8 +153,8 @@ async def _work(job: Job, settings: Settings, health: Health, stopping: asyncio.
     def observe() -> None:
         health.waiting_for = breakers.waiting_for
         health.head_age_s = window.head_age_s()
-        health.ready = faust_edge.assigned(app)
-        health.why_not_ready = "" if health.ready else "no partitions assigned"
+        health.ready = app.is_member
+        health.why_not_ready = "" if health.ready else "its group is being put together"
         METRICS.in_work.set(window.in_work)
         METRICS.parked.set(window.parked)
         METRICS.head_age.set(health.head_age_s)

@@ -83,6 +83,19 @@ class TestKilledInspector:
         assert outcomes(answers)[Outcome.DECIDED] >= 40
 
 
+class TestSpareInspector:
+    """More inspectors than the assignor gives partitions to: of four partitions and three workers it gives 2, 2, 0."""
+
+    async def test_one_without_partitions_is_ready(self, line: RunningLine) -> None:
+        """It is a member and would take over at once; called not ready, it would hold up every rollout."""
+        env = {"SIDELINE_STORE_ID": line.store_id, "SIDELINE_LOG_FORMAT": "text"}
+        try:
+            await asyncio.to_thread(line.parts.start_workers, inspectors=3, env=env, say=lambda _words: None)
+            assert all(readiness(line, f"inspector-{number}")["ok"] for number in (1, 2, 3))
+        finally:
+            await asyncio.to_thread(line.parts.start_workers, inspectors=2, env=env, say=lambda _words: None)
+
+
 class TestDependencyAway:
     """A server is stopped for a few seconds under load."""
 
