@@ -39,6 +39,7 @@ COMMANDS: Final = (
     Entry("restore", "cli.restore", _SITES, "Rebuild a site's decision store from its topics after it lost data."),
     Entry("tail", "cli.tail", _RECORDS, "Watch what the line decides, sidelines, is told by people, or refuses."),
     Entry("explain", "cli.explain", _RECORDS, "Say in words and as a picture why a capture was answered as it was."),
+    Entry("dead", "cli.dead.command", _RECORDS, "Look at what could not be processed, and send it again."),
     Entry("replay", "cli.replay.command", _RECORDS, "Make decisions again from their records, also with changes."),
     Entry("gallery", "cli.gallery", _RECORDS, "Look at references; withdraw one, or let one in by hand."),
     Entry("judge", "cli.judge", _RECORDS, "Give a person's verdict on a capture."),

@@ -7,6 +7,7 @@ mend the installation.
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 
 class Reason(enum.StrEnum):
@@ -35,6 +36,21 @@ class Reason(enum.StrEnum):
     NO_SUBJECT = "no_subject"  # a verdict that names neither capture nor unit
     UNUSABLE_CODE = "unusable_code"
     GAVE_UP = "gave_up"  # well-formed, but failed for our reasons more often than the limit allows
+
+
+# Faults found before a capture may claim an outcome: it has no site, no id of its own, or its time is over.
+WITHOUT_OUTCOME: Final = frozenset(
+    {
+        Reason.UNREADABLE,
+        Reason.TOO_LARGE,
+        Reason.WRONG_SITE,
+        Reason.UNKNOWN_SITE,
+        Reason.UNKNOWN_LINE,
+        Reason.ID_REUSED,
+        Reason.TOO_OLD,
+        Reason.FROM_THE_FUTURE,
+    }
+)
 
 
 class SidelineError(Exception):

@@ -36,7 +36,7 @@ from gallery.nearest import Tally
 from gallery.patches import PatchCache
 from gallery.store import GalleryStore
 from schemas.codec import cloud_headers
-from schemas.faults import Fatal, Poison, Reason
+from schemas.faults import WITHOUT_OUTCOME, Fatal, Poison, Reason
 from schemas.messages import Capture
 from schemas.words import Outcome
 from settings.line import Settings
@@ -53,21 +53,6 @@ from workers.answers import Answers, Arrival, Served, count
 from workers.findings import Investigator
 from workers.mailroom import Sites, Undertaker, check_line, check_site, read
 from workers.sites import registered_sites, sites_changed
-
-# Faults found before a capture may claim an outcome: it has no site, no id of its own, or its time is over.
-WITHOUT_OUTCOME = frozenset(
-    {
-        Reason.UNREADABLE,
-        Reason.TOO_LARGE,
-        Reason.WRONG_SITE,
-        Reason.UNKNOWN_SITE,
-        Reason.UNKNOWN_LINE,
-        Reason.ID_REUSED,
-        Reason.TOO_OLD,
-        Reason.FROM_THE_FUTURE,
-    }
-)
-
 
 log = structlog.get_logger(__name__)
 RETENTION_MS = spec(Entity.CAPTURES, Scope.SITE).retention_ms
