@@ -93,12 +93,40 @@ requirements: .venv-tools/.installed  ## Pin what pyproject.toml asks for, with 
 	  .venv-tools/bin/uv pip compile --quiet $(if $(UPGRADE),--upgrade) --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header --no-annotate "$$@"; \
 	}
-	compile pyproject.toml -o requirements/line.txt
 	compile pyproject.toml --group booth --group lab --group fuzz --group dev -o requirements/dev.txt
+	# What workers install is what the tests ran on: the same versions, not merely the newest that fit.
+	compile pyproject.toml --constraint requirements/dev.txt -o requirements/line.txt
 	compile pyproject.toml --group booth --group lab --group training --group dev -o requirements/training.txt
 	compile requirements/build.in -o requirements/build.txt
 	compile requirements/tools.in -o requirements/tools.txt
 	compile --no-deps requirements/triton.in -o requirements/triton.txt
+
+##@ What others made
+
+.PHONY: sbom
+sbom: .venv-tools/.installed  ## What is installed, as CycloneDX JSON in build/sbom/: a file for each environment
+	mkdir -p build/sbom
+	for environment in line triton dev training build tools; do
+	  # Its warning says that requirements list no dependencies of dependencies; they list all packages.
+	  PYTHONWARNINGS=ignore .venv-tools/bin/cyclonedx-py requirements requirements/$$environment.txt --pyproject pyproject.toml \
+	    --output-reproducible --validate -o build/sbom/$$environment.json
+	  echo "build/sbom/$$environment.json: $$(grep -c '"bom-ref": "requirements-L' build/sbom/$$environment.json) packages, valid"
+	done
+
+.PHONY: audit
+audit: .venv-tools/.installed  ## Known vulnerabilities of what is installed; asks a service on the internet: SERVICE=osv
+	mkdir -p build
+	if .venv-tools/bin/pip-audit --strict --require-hashes --no-deps --disable-pip --progress-spinner off \
+	  --vulnerability-service $(or $(SERVICE),pypi) -r requirements/line.txt -r requirements/triton.txt >build/audit.txt 2>build/audit.err; then
+	  echo "no known vulnerability in $$(cat requirements/{line,triton}.txt | grep -c ==) packages"
+	elif grep -q '^Name' build/audit.txt; then
+	  cat build/audit.txt
+	  exit 1
+	else
+	  echo 'NOTHING WAS AUDITED: the advisory service cannot be reached or does not know a package. It said:' >&2
+	  tail -n 1 build/audit.err >&2
+	  exit 2
+	fi
 
 ##@ This checkout
 
