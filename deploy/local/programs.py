@@ -57,8 +57,10 @@ def write(folder: RunFolder, program: Program) -> bool:
     new = msgspec.json.encode(program)
     if description.exists() and description.read_bytes() == new:
         return False
-    description.touch(mode=0o600)  # the environment may hold credentials
-    description.write_bytes(new)
+    fresh = description.with_suffix(".part")
+    fresh.touch(mode=0o600)  # the environment may hold credentials
+    fresh.write_bytes(new)
+    fresh.replace(description)  # the watchdog and other commands read it at any moment
     (folder.programs / f"{program.name}.conf").write_text(_config(folder, program, description))
     return True
 
