@@ -8,6 +8,7 @@ from cli.checker.charge import Charge
 from cli.checker.findings import Finding
 from cli.checker.outcomes import check_captures, check_decisions, check_diverts, check_values
 from cli.checker.reading import Reading
+from cli.checker.redrives import check_redrives
 from cli.checker.tokens import check_tokens
 from cli.checker.undetermined import check_undetermined
 
@@ -20,6 +21,7 @@ def check(reading: Reading, charge: Charge) -> list[Finding]:
     return [
         *reading.findings,
         *check_captures(reading, acknowledged=charge.truth),
+        *check_redrives(reading),
         *check_values(reading),
         *check_diverts(reading),
         *check_decisions(reading),

@@ -15,6 +15,7 @@ class Rule(enum.StrEnum):
 
     LANDED = "every acknowledged capture is on its topic"
     ONE_OUTCOME = "every capture has exactly one outcome"
+    REDRIVES = "only a redrive turns a rejection into a decision, once, and the chain is kept"
     ONE_VALUE = "one distinct value per capture"
     NEVER_SENT = "no decision without a capture"
     DEAD_LETTER = "a dead letter states its reason"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from cli.checker.findings import Finding, Rule, each
 from cli.checker.reading import Emission, Output, Reading, place_of
+from cli.checker.redrives import explained, letters_of
 from schemas.faults import Reason
 from schemas.messages import Decision
 from schemas.words import Action, Divert, Outcome
@@ -21,14 +22,14 @@ def check_captures(reading: Reading, *, acknowledged: Iterable[str]) -> list[Fin
         decision = decisions.get(capture_id)
         refused = [one for one in deliveries if reading.dead_letter_of(one) is not None]
         impostors = [one for one in refused if _reason(reading, one) == Reason.ID_REUSED]
-        outcome_letters = len(refused) - len(impostors)
+        letters = letters_of(reading, deliveries)
         if decision is None:
-            if not outcome_letters:
+            if not letters:
                 silent.append(capture_id)
         elif decision.outcome == Outcome.REJECTED:
-            if not outcome_letters:
+            if not letters:
                 unexplained.append(capture_id)
-        elif outcome_letters:
+        elif not explained(letters, deliveries, decision):
             twofold.append(capture_id)
         values = {one.value for one in deliveries}
         if len(values) - len({one.value for one in impostors}) > 1:
@@ -37,7 +38,7 @@ def check_captures(reading: Reading, *, acknowledged: Iterable[str]) -> list[Fin
     return [
         *each(Rule.LANDED, sorted(known - reading.captures.keys()), "acknowledged captures are not on the topic"),
         *each(Rule.ONE_OUTCOME, silent, "captures have no outcome"),
-        *each(Rule.ONE_OUTCOME, twofold, "captures have a decision and were refused as well"),
+        *each(Rule.ONE_OUTCOME, twofold, "captures have a decision and were refused otherwise than it says"),
         *each(Rule.ONE_OUTCOME, unexplained, "captures are rejected without a dead letter that says why"),
         *each(Rule.DEAD_LETTER, unanswered, "unreadable records have no dead letter"),
         *each(Rule.NEVER_SENT, sorted(decisions.keys() - reading.captures.keys()), "decisions are about no capture"),

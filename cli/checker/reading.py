@@ -58,6 +58,7 @@ class Reading:
     dead: Mapping[Place, DeadLetter]
     unreadable: Sequence[Delivery] = ()  # records of the input topics that are no messages
     findings: Sequence[Finding] = field(default_factory=list)
+    letters: Mapping[Place, Sequence[DeadLetter]] = field(default_factory=dict)  # all of a record, in their order
 
     def decided(self) -> dict[str, Decision]:
         """Return the first value on record for each capture."""
@@ -72,6 +73,10 @@ class Reading:
         """Return the dead letter made from a record, if there is one."""
         return self.dead.get(place_of(delivery))
 
+    def letters_of(self, delivery: Delivery) -> Sequence[DeadLetter]:
+        """Return all dead letters made from a record: copies, and one for each time it was rejected anew."""
+        return self.letters.get(place_of(delivery), ())
+
 
 def place_of(delivery: Delivery) -> Place:
     """Return where a record lies."""
@@ -82,12 +87,14 @@ def read(tape: Tape) -> Reading:
     """Decode a tape. What cannot be decoded on a topic that only we write to is a finding."""
     findings: list[Finding] = []
     captures, unreadable = _captures(tape)
-    dead, nameless = _dead(tape)
+    letters, nameless = _dead(tape)
+    dead = {place: of_it[-1] for place, of_it in letters.items()}
     findings += each(Rule.DEAD_LETTER, nameless, "dead letters without a readable reason and origin")
     decisions = _emissions(tape.decisions, Decision, findings)
     sidelined = _emissions(tape.sidelined, Sidelined, findings)
     verdicts, unit_verdicts, unread = _verdicts(tape, dead)
-    return Reading(captures, decisions, sidelined, verdicts, unit_verdicts, dead, [*unreadable, *unread], findings)
+    unreadable += unread
+    return Reading(captures, decisions, sidelined, verdicts, unit_verdicts, dead, unreadable, findings, letters)
 
 
 def _captures(tape: Tape) -> tuple[dict[str, list[Delivery]], list[Delivery]]:
@@ -101,8 +108,8 @@ def _captures(tape: Tape) -> tuple[dict[str, list[Delivery]], list[Delivery]]:
     return captures, unreadable
 
 
-def _dead(tape: Tape) -> tuple[dict[Place, DeadLetter], list[str]]:
-    dead: dict[Place, DeadLetter] = {}
+def _dead(tape: Tape) -> tuple[dict[Place, list[DeadLetter]], list[str]]:
+    dead: dict[Place, list[DeadLetter]] = defaultdict(list)
     nameless = []
     for delivery in tape.dead:
         try:
@@ -112,7 +119,7 @@ def _dead(tape: Tape) -> tuple[dict[Place, DeadLetter], list[str]]:
             continue
         if not letter.reason:
             nameless.append(str(place_of(delivery)))
-        dead[letter.topic, letter.partition, letter.offset] = letter
+        dead[letter.topic, letter.partition, letter.offset].append(letter)
     return dead, nameless
 
 
