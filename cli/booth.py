@@ -65,11 +65,11 @@ def sheet(
     if out.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
         raise Fatal(f"{out} is neither .png nor .jpg; give --out such a name")
     import cv2
-    from rich.console import Console
 
     from booth.sheet import sheet as lay_out
+    from cli.screen import Screen
 
-    with Console(stderr=True).status("Taking pictures"):
+    with Screen(stderr=True).status("Taking pictures"):
         picture = lay_out(seed, kind=wanted, material=Material(material) if material else None, depth=depth, side=tile)
     ok, data = cv2.imencode(out.suffix.lower(), picture)
     if not ok:
@@ -99,12 +99,12 @@ def write(
 
     Running it again goes on where it was cut off.
     """
-    from rich.console import Console
     from rich.progress import Progress
 
+    from cli.screen import Screen
     from training.data.write import write as write_data_set
 
-    with Progress(console=Console(stderr=True)) as progress:
+    with Progress(console=Screen(stderr=True)) as progress:
         task = progress.add_task("captures", total=captures)
         write_data_set(
             seed=seed,

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 import typer
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cli.export import EXAMPLES as EXPORT_EXAMPLES
 from cli.export import export
+from cli.screen import Screen
 
 if TYPE_CHECKING:  # commands are imported before their work is
     from training.data.check import Report
@@ -91,7 +91,7 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Screen(stderr=True),
         transient=True,
         disable=quiet,
     ) as progress:

@@ -6,10 +6,10 @@ import os
 from typing import Final
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from cli.here import here
+from cli.screen import Screen
 from deploy.local import doctor as examination
 from deploy.local.doctor import Verdict
 from deploy.local.folder import default_run_dir
@@ -37,7 +37,7 @@ def doctor() -> None:
 
     Asks every model for a real inference. The exit status is 1 if anything failed.
     """
-    console = Console()
+    console = Screen()
     parts = Parts(default_run_dir(os.environ))
     worst = Verdict.OK
     for finding in examination.examine(os.environ, parts, _store_id()):

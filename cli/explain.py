@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.padding import Padding
 from rich.text import Text
 
@@ -22,6 +22,7 @@ from cli.history.tell import tell_history
 from cli.history.where import Where
 from cli.pictures import Pictures
 from cli.poster import Tile, draw
+from cli.screen import Screen, plain_json
 from cli.story import Story, tell
 from cli.wording import STYLES
 from gallery.store import GalleryStore
@@ -72,9 +73,9 @@ async def _explain(line: Line, capture_id: str, site: str | None, out: Path | No
     found = await find(line, capture_id, site)
     story = tell(found, calibration=calibration_at_hand(settings), config=await _config(line, found))
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(_record(found, story))).decode())
+        print(plain_json(msgspec.json.format(msgspec.json.encode(_record(found, story)))))
         return
-    Console(highlight=False).print(said(story))
+    Screen(highlight=False).print(said(story))
     path = out or line.folder.root / "explained" / f"{capture_id}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures = Pictures(settings, image_root=line.folder.images)
@@ -85,9 +86,9 @@ async def _explain(line: Line, capture_id: str, site: str | None, out: Path | No
 async def _history(line: Line, capture_id: str, site: str | None, *, as_json: bool) -> None:
     told = await tell_history(where_of(line), capture_id, site)
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(told)).decode())
+        print(plain_json(msgspec.json.format(msgspec.json.encode(told))))
         return
-    Console(highlight=False).print(rendered(told), soft_wrap=True, end="")
+    Screen(highlight=False).print(rendered(told), soft_wrap=True, end="")
 
 
 def where_of(line: Line) -> Where:

@@ -15,6 +15,7 @@ import msgspec
 import typer
 
 from cli.here import Line, here
+from cli.screen import plain_json
 from cli.tape import TopicReader
 from cli.touched import touched
 from cli.wording import verdict_word
@@ -25,6 +26,7 @@ from schemas.faults import Fatal, Poison
 from schemas.messages import Reference
 from streams.outbox import Outbox
 from streams.topics import Entity, topic
+from telemetry.plain import plain
 
 DONE_WITHIN_S: Final = 15.0
 LOOK_EVERY_S: Final = 0.05
@@ -86,16 +88,15 @@ async def _list(line: Line, product: str | None, states: frozenset[State], limit
         }
     rows = sorted(found.items(), key=lambda pair: (-pair[1].since_ms, pair[0]))[:limit]
     for key, facts in rows:
-        print(f"{key}  {facts.product_id}  {facts.state.value} since {_moment(facts.since_ms)}: {facts.why}")
+        print(f"{key}  {facts.product_id}  {facts.state.value} since {_moment(facts.since_ms)}: {plain(facts.why)}")
     print(f"{len(rows)} of {len(found)} references")
 
 
 async def _show(line: Line, reference_id: str) -> None:
     async with _opened(line) as store:
         facts = await _known(store, reference_id)
-    print(
-        msgspec.json.format(msgspec.json.encode({"reference_id": reference_id, **msgspec.to_builtins(facts)})).decode()
-    )
+    told = msgspec.json.encode({"reference_id": reference_id, **msgspec.to_builtins(facts)})
+    print(plain_json(msgspec.json.format(told)))
 
 
 async def _withdraw(line: Line, reference_id: str, why: str) -> None:
@@ -131,7 +132,7 @@ async def _promote(line: Line, reference_id: str, why: str) -> None:
         )
         await _publish(line, fresh)
         took_s = await _until(store, reference_id, State.TRUSTED)
-    print(f"trusted after {took_s:.1f} s, on the word of {why}")
+    print(f"trusted after {took_s:.1f} s, on the word of {plain(why)}")
 
 
 async def _last_message(line: Line, reference_id: str) -> Reference:

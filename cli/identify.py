@@ -70,10 +70,9 @@ def identify(
     """
     if importlib.util.find_spec("onnxruntime") is None:
         raise Fatal("needs the laboratory's libraries (onnxruntime): make install")
-    from rich.console import Console
-
     from cli.here import model_repository
     from cli.meter import Meter
+    from cli.screen import Screen
     from training.lookup.gallery import packshots
     from training.lookup.work import Library, Model, Unreadable
     from training.photographs.anatomy import Normalise
@@ -82,7 +81,7 @@ def identify(
         raise Fatal(f"--normalise takes {', '.join(Normalise)}, not {normalise!r}")
     # Before any process starts: threads of the matrix library cost far more than they give on a busy machine.
     os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Screen(stderr=True, highlight=False, soft_wrap=True)
     shots = packshots(gallery)
     kept = {shot.path.resolve() for shot in shots}
     photos = [photo for photo in list_pictures(images).photos if photo.path.resolve() not in kept]

@@ -15,6 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cli.screen import Screen
 from cli.summary import percentile
 from cli.watch import Watch
 from cli.wording import STYLES, log_odds
@@ -35,8 +36,8 @@ _METHODS: Final = (
 
 def wide_console(*, stderr: bool = False) -> Console:
     """Return a console that does not squeeze its tables where no terminal says how wide it is."""
-    console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=max(console.width, PLAIN_WIDTH))
+    console = Screen(stderr=stderr)
+    return console if console.is_terminal else Screen(stderr=stderr, width=max(console.width, PLAIN_WIDTH))
 
 
 @contextlib.asynccontextmanager

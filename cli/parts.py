@@ -9,11 +9,11 @@ from dataclasses import asdict
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from cli.here import Line, here
+from cli.screen import Screen
 from cli.site import initialise
 from deploy.local.folder import default_run_dir
 from deploy.local.parts import Parts, PartStatus
@@ -111,7 +111,7 @@ def status(
     elif not found:
         typer.echo("nothing was started yet: sideline up")
     else:
-        Console().print(_table(found))
+        Screen().print(_table(found))
     raise typer.Exit(0 if found and all(_is_well(part) for part in found) else 1)
 
 

@@ -53,14 +53,13 @@ def read_codes(
     Where a manifest says what the codes are (expected_text, empty where there is none), a score card is printed, with
     the time of reading against the library's own with default settings; these pictures are read once more for it.
     """
-    from rich.console import Console
-
     from cli.meter import Meter
+    from cli.screen import Screen
     from evidence.code_reader import THOROUGH, Effort
     from training.photographs.code_card import CodeCard
     from training.photographs.prints import Print, PrintShop, read_bytes
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Screen(stderr=True, highlight=False, soft_wrap=True)
     listing = list_pictures(images)
     effort = Effort(budget_s=budget_ms / 1000, whole=THOROUGH.whole)
     card, rows, read, codes = CodeCard(), [], 0, 0

@@ -56,14 +56,13 @@ def score(
     """
     if importlib.util.find_spec("onnxruntime") is None:
         raise Fatal("needs the laboratory's libraries (onnxruntime): make install")
-    from rich.console import Console
-
     from cli.here import model_repository
     from cli.meter import Meter
+    from cli.screen import Screen
     from training.photographs.prints import Unreadable
     from training.photographs.score import Scorer, score_pictures
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Screen(stderr=True, highlight=False, soft_wrap=True)
     photos = list_pictures(images).photos
     scorer = Scorer(model or model_repository())
     rows: list[tuple[str, str]] = []

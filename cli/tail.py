@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.here import Line, here, the_site
+from cli.screen import Screen, on_one_line
 from cli.tape import TopicReader
 from cli.wording import dead_line, decision_line, disposition_line, record_json, sidelined_line
 from schemas.codec import decode, read_dead_letter
@@ -73,7 +74,7 @@ def tail(
 async def _tail(
     line: Line, stream: Stream, site: str | None, *, from_beginning: bool, follow: bool, as_json: bool
 ) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    console = Screen(soft_wrap=True, highlight=False)
     of_site = await the_site(line, site)
     entity = ENTITIES[stream]
     names = [topic(entity, of_site), *([topic(entity)] if entity is Entity.DEAD else [])]
@@ -89,7 +90,7 @@ def _show(console: Console, stream: Stream, delivery: Delivery, *, as_json: bool
     if as_json:
         print(record_json(delivery), flush=True)
     else:
-        console.print(said(stream, delivery))
+        console.print(on_one_line(said(stream, delivery)))
 
 
 def said(stream: Stream, delivery: Delivery) -> Text:

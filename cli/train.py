@@ -143,9 +143,8 @@ def _photographs(
     """Train on frozen features, with progress on standard error and figures on standard output."""
     if importlib.util.find_spec("onnx") is None or importlib.util.find_spec("sklearn") is None:
         raise Fatal("needs the laboratory's libraries (onnx, scikit-learn): make install")
-    from rich.console import Console
-
     from cli.meter import Meter
+    from cli.screen import Screen
     from training.data.read import open_data_set
     from training.photographs.anatomy import Normalise
     from training.photographs.classifier import CARD, Wish, train
@@ -154,7 +153,7 @@ def _photographs(
         raise Fatal(f"--normalise {normalise}: choose one of {', '.join(Normalise)}")
     if not backbone.is_file():
         raise Fatal(f"there is no backbone {backbone}: name an ONNX file")
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Screen(stderr=True, highlight=False, soft_wrap=True)
     wish = Wish(
         backbone=backbone,
         out=out,

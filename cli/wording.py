@@ -9,6 +9,7 @@ import msgspec
 from rich.text import Text
 
 from cli.identity_story import wrong_item_words
+from cli.screen import plain_json
 from schemas.codec import NO_DOCUMENT
 from schemas.messages import DeadLetter, Decision, Disposition, Identity, Sidelined
 from schemas.words import MICRO, Action, Divert, IdentityMethod, Outcome, Severity
@@ -132,7 +133,7 @@ def record_json(delivery: Delivery) -> str:
         "headers": {name: raw.decode("utf-8", "backslashreplace") for name, raw in delivery.headers},
         "value": value,
     }
-    return msgspec.json.encode(record).decode()
+    return plain_json(msgspec.json.encode(record))
 
 
 def _seq(seq: int | None) -> str:

@@ -22,6 +22,7 @@ from cli.dead.shown import counted, letter_json, rows, shown
 from cli.here import Line, here, the_site
 from cli.meter import Meter
 from cli.moments import FORMS, moment
+from cli.screen import Screen, plain_json
 from schemas.codec import decode
 from schemas.faults import Fatal
 from schemas.messages import Decision
@@ -77,9 +78,9 @@ def list_letters(
     letters = asyncio.run(_list(here(), site, wanted))
     if as_json:
         for one in letters:
-            print(msgspec.json.encode(letter_json(one)).decode())
+            print(plain_json(msgspec.json.encode(letter_json(one))))
         return
-    console = Console(soft_wrap=True, highlight=False)
+    console = Screen(soft_wrap=True, highlight=False)
     if not letters:
         console.print("no dead letters" + ("" if wanted.everything else " that are meant"))
         return
@@ -162,7 +163,7 @@ async def _list(line: Line, site: str | None, wanted: Wanted) -> list[Letter]:
 
 async def _show(line: Line, site: str | None, wanted: Wanted) -> None:
     of_site, found = await the_site(line, site), 0
-    console = Console(soft_wrap=True, highlight=False)
+    console = Screen(soft_wrap=True, highlight=False)
     async with _store(line) as store:
         async for letter, delivery in read(line.bootstrap, of_site, wanted):
             if found:
@@ -198,7 +199,7 @@ async def _redrive(
     try:
         async with _store(line) as store:
             redriver = Redriver(store, outbox, again=again, answer_within_s=ANSWER_WITHIN_S)
-            with Meter(Console(stderr=True)) as meter:
+            with Meter(Screen(stderr=True)) as meter:
                 work = Work(redriver, tally, meter, of=len(meant), dry_run=dry_run)
                 await work.through(pair async for pair in read(line.bootstrap, of_site, wanted) if pair[0].key in meant)
     finally:

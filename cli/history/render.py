@@ -6,10 +6,10 @@ import io
 from datetime import UTC, datetime
 from typing import Final
 
-from rich.console import Console
 from rich.text import Text
 
 from cli.history.timeline import History, Mark, Source
+from cli.screen import Screen
 
 _STYLES: Final = {Mark.PLAIN: "", Mark.WAITING: "yellow", Mark.WRONG: "bold red"}
 _SOURCES: Final = {
@@ -45,5 +45,5 @@ def rendered(history: History) -> Text:
 def plain(history: History) -> str:
     """Return a history as text without colours, for reports."""
     page = io.StringIO()
-    Console(file=page, width=_WIDE, color_system=None, highlight=False).print(rendered(history), soft_wrap=True, end="")
+    Screen(file=page, width=_WIDE, color_system=None, highlight=False).print(rendered(history), soft_wrap=True, end="")
     return page.getvalue()
