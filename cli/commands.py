@@ -36,6 +36,9 @@ COMMANDS: Final = (
     Entry("init", "cli.site", _SITES, "Give the decision store its id and make the topics; idempotent."),
     Entry("site", "cli.site", _SITES, "Register sites, and list them."),
     Entry("budget", "cli.site", _SITES, "Show a site's budget, or change its configuration while the line runs."),
+    Entry(
+        "associates", "cli.site", _SITES, "Show how often each associate confirms a stop, and whose verdicts stand out."
+    ),
     Entry("restore", "cli.restore", _SITES, "Rebuild a site's decision store from its topics after it lost data."),
     Entry("tail", "cli.tail", _RECORDS, "Watch what the line decides, sidelines, is told by people, or refuses."),
     Entry("explain", "cli.explain", _RECORDS, "Say in words and as a picture why a capture was answered as it was."),

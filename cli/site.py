@@ -191,9 +191,10 @@ def budget(
 
 
 def associates(site: Annotated[str, typer.Argument(help="The site.")]) -> None:
-    """Show how often each associate confirms a stop, how second looks agree, and whose verdicts stand out.
+    """Show how often each associate confirms a stop, and whose verdicts stand out.
 
-    Counted are the recent ones: whenever an associate has a thousand, all counts are halved.
+    Beside that: how second looks agree. Counted are the recent ones: whenever an associate has a thousand, all counts
+    are halved.
     """
     asyncio.run(_associates(here(), site))
 
