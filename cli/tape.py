@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.faults import Fatal, Retryable
-from streams import connection
+from streams import connection, legible
 from streams.delivery import Delivery
 from streams.topics import Entity, topic
 
@@ -62,6 +62,7 @@ class TopicReader:
         self, bootstrap: str, names: Sequence[str], *, start: Literal["earliest", "latest"] = "earliest"
     ) -> None:
         """Keep where to read and from which end; nothing is opened before `async with`."""
+        legible.install()
         self._bootstrap = bootstrap
         self._names = tuple(names)
         self._start = start

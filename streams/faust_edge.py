@@ -25,7 +25,7 @@ from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP
 
 from settings.line import Settings
-from streams import connection
+from streams import connection, legible
 from streams.delivery import Delivery
 from streams.fault_points import FaultPoint, reach
 from telemetry.metrics import METRICS
@@ -101,6 +101,7 @@ def build(
     settings: Settings, *, group: str, topics: Sequence[str], deliver: Deliver, revoke: Revoke, assign: Assign
 ) -> App:
     """Make the Faust app of one worker: one agent over raw bytes of all its topics, nothing acknowledged by itself."""
+    legible.install()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = App(
         group,

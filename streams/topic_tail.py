@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from schemas.codec import NO_DOCUMENT
 from schemas.faults import Fatal
 from schemas.words import Time
-from streams import connection
+from streams import connection, legible
 from streams.topic_admin import admin
 
 STEP_RECORDS: Final = 500  # read per partition and step backwards: about 1 MB
@@ -52,6 +52,7 @@ async def highest_seq(bootstrap: str, topic: str) -> int:
     if not found:
         raise Fatal(f"topic {topic} does not exist: run `sideline site add` for its site")
     parts = [TopicPartition(topic, each["partition"]) for each in found[0]["partitions"]]
+    legible.install()
     consumer = AIOKafkaConsumer(
         **connection.arguments(bootstrap), enable_auto_commit=False, auto_offset_reset="earliest"
     )
