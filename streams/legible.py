@@ -121,4 +121,4 @@ def legible(batch: bytes | memoryview) -> bytes:
 def _after(batch: bytearray, at: int) -> int:
     """Return where bytes end that are written with their length before them; -1 stands for none."""
     length, start = decode_varint(batch, at)
-    return int(start) + max(0, length)
+    return int(start + max(0, length))
