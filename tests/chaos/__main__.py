@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,7 +18,7 @@ from deploy.local.folder import checkout
 from schemas.faults import SidelineError
 from tests.chaos.faults import Kind, drawn
 from tests.chaos.report import write_report
-from tests.chaos.rounds import Result, play
+from tests.chaos.rounds import Result, do_all, play
 from tests.chaos.stage import Say, stage, world
 
 PER_ROUND: Final = 10
@@ -89,7 +90,8 @@ async def run(
                 first = number * PER_ROUND
                 round_faults = drawn(min(PER_ROUND, faults - first), seed, first=first, kinds=kinds)
                 say(f"seed {seed}, faults {first + 1} to {first + len(round_faults)}")
-                result = await play(line, sites[seed, number], round_faults, seed=seed, number=number, say=say)
+                disturb = partial(do_all, round_faults)
+                result = await play(line, sites[seed, number], disturb, seed=seed, number=number, say=say)
                 results[seed, number] = result
                 _file(out, seed, number, name).write_bytes(msgspec.json.encode(result))
                 say(f"{result.captures} captures, {result.outcomes}, {len(result.violations)} violations")

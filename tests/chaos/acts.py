@@ -102,11 +102,11 @@ async def _rolling_restart(hands: Hands, _fault: Fault) -> None:
 
 
 async def _join(hands: Hands, fault: Fault) -> None:
-    """Let a third inspector join, work a while, and leave."""
+    """Let two more inspectors join, work a while, and leave. Of four partitions a third alone would get none."""
     stage = hands.stage
     start = stage.parts.start_workers
     try:
-        await asyncio.to_thread(start, inspectors=3, env=dict(stage.env), say=lambda _words: None)
+        await asyncio.to_thread(start, inspectors=4, env=dict(stage.env), say=lambda _words: None)
         await asyncio.sleep(fault.lasts_s)
     finally:
         await asyncio.to_thread(start, inspectors=2, env=dict(stage.env), say=lambda _words: None)

@@ -16,7 +16,7 @@ class Kind(enum.StrEnum):
     INSPECTOR_ZOMBIE = "inspector-zombie"  # SIGSTOP for longer: it wakes when others have its partitions
     INSPECTOR_DISK_FULL = "inspector-disk-full"  # no file of it may grow
     ROLLING_RESTART = "rolling-restart"  # SIGTERM to one inspector after the other
-    WORKER_JOINS = "worker-joins"  # a third inspector comes and goes: two rebalances
+    WORKER_JOINS = "worker-joins"  # two more inspectors come and go
     TRACKER_KILL = "tracker-kill"
     CURATOR_KILL = "curator-kill"
     SETTLER_KILL = "settler-kill"

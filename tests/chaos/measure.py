@@ -15,7 +15,6 @@ import psutil
 
 from cli.checker.reading import Reading
 from schemas.words import Outcome
-from tests.chaos.faults import Kind
 from tests.chaos.stage import WORKERS, Stage
 
 LOOKED_AT_MS: Final = 90_000  # after a fault, at most
@@ -28,7 +27,7 @@ class Happened(msgspec.Struct, frozen=True):
     """A fault as it was, and what it cost. Times are the broker's, ms."""
 
     number: int
-    kind: Kind
+    what: str
     from_ms: int
     to_ms: int
     recovery_s: float = 0.0  # from its beginning until captures were answered in time again

@@ -82,7 +82,7 @@ def render(results: Sequence[Result]) -> str:
 def _by_kind(happened: Sequence[Happened]) -> dict[str, list[Happened]]:
     kinds: dict[str, list[Happened]] = defaultdict(list)
     for one in happened:
-        kinds[one.kind.value].append(one)
+        kinds[one.what].append(one)
     return kinds
 
 
@@ -121,7 +121,7 @@ def draw_timeline(result: Result, file: Path) -> None:
     for place, one in enumerate(result.happened):
         began, ended = (one.from_ms - start) / 1000, (one.to_ms - start) / 1000
         axes.axvspan(began, max(ended, began + 0.3), color="#e0a800", alpha=0.35, linewidth=0)
-        axes.text(began, 40 * 0.6 ** (place % 3), one.kind.value, fontsize=7, rotation=15, va="bottom")
+        axes.text(began, 40 * 0.6 ** (place % 3), one.what, fontsize=7, rotation=15, va="bottom")
     axes.axhline(3.0, color="#888888", linewidth=0.8, linestyle="--")
     axes.set(yscale="log", ylim=(0.02, 120), xlabel="s", ylabel="from the broker to the decision, s")
     axes.set_title(f"seed {result.seed}, round {result.number}: {len(result.violations)} violations", loc="left")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -32,6 +33,7 @@ CALM_S: Final = 8.0  # and after the last
 CATCH_UP_MS: Final = 15_000  # after a fault is over: what waited is worked off, some of it too late
 ANSWERED_WITHIN_S: Final = 90.0
 SETTLED_WITHIN_S: Final = 60.0
+Disturb = Callable[[Hands, list[Happened], Say], Awaitable[None]]
 NO_PROMISE: Final = frozenset({Rule.CATCH})  # how well damage is found is not what a faulty day is judged by
 
 
@@ -56,8 +58,8 @@ class Result(msgspec.Struct, frozen=True):
     answers: list[Answer]
 
 
-async def play(stage: Stage, site: str, faults: list[Fault], *, seed: int, number: int, say: Say) -> Result:
-    """Play one round on a site that the line serves, and judge it."""
+async def play(stage: Stage, site: str, disturb: Disturb, *, seed: int, number: int, say: Say) -> Result:
+    """Play one round on a site that the line serves, and judge it. `disturb` does to the line what is to be done."""
     began, began_ms = time.monotonic(), now_ms()
     goods, config = world(seed), budget()
     opening = await _accounts(stage, site)
@@ -72,7 +74,7 @@ async def play(stage: Stage, site: str, faults: list[Fault], *, seed: int, numbe
         async with traffic.people():
             async with traffic.running():
                 await asyncio.sleep(LEAD_S)
-                await _do_all(hands, faults, happened, say)
+                await disturb(hands, happened, say)
                 await asyncio.sleep(CALM_S)
             await stage.ready()
             say("quiet: waiting for the last answers and verdicts")
@@ -84,7 +86,7 @@ async def play(stage: Stage, site: str, faults: list[Fault], *, seed: int, numbe
     finally:
         sampling.cancel()
         await asyncio.gather(sampling, return_exceptions=True)
-    outages = tuple(Outage(one.kind.value, one.from_ms, one.to_ms + CATCH_UP_MS) for one in happened)
+    outages = tuple(Outage(one.what, one.from_ms, one.to_ms + CATCH_UP_MS) for one in happened)
     charge = Charge(
         truth=traffic.known(),
         terms=terms_of(config),
@@ -118,14 +120,14 @@ async def play(stage: Stage, site: str, faults: list[Fault], *, seed: int, numbe
     )
 
 
-async def _do_all(hands: Hands, faults: list[Fault], happened: list[Happened], say: Say) -> None:
-    """Let the faults happen in their order, some of them before the one in front is over."""
+async def do_all(faults: list[Fault], hands: Hands, happened: list[Happened], say: Say) -> None:
+    """Let faults happen in their order, some of them before the one in front is over; note what happened when."""
     running: set[asyncio.Task[None]] = set()
 
     async def one(fault: Fault) -> None:
         from_ms = now_ms()
         await hands.do(fault)
-        happened.append(Happened(fault.number, fault.kind, from_ms, now_ms()))
+        happened.append(Happened(fault.number, fault.kind.value, from_ms, now_ms()))
 
     try:
         for fault in faults:

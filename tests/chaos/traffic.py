@@ -26,7 +26,8 @@ from cli.tape import TopicReader
 from gallery.store import GalleryStore
 from schemas.codec import decode, encode, new_uuid7
 from schemas.faults import Poison, Retryable
-from schemas.messages import Capture
+from schemas.messages import Capture, Disposition, Reference
+from schemas.words import Verdict, ViewKind
 from streams.delivery import Delivery
 from streams.outbox import Outbox
 from streams.topics import Entity, topic
@@ -37,6 +38,7 @@ FROM_BUCKET_EVERY_S: Final = 2.0
 REMEMBERED: Final = 200  # captures that stations may send again
 SHIFTS_S: Final = (-2.5 * 86_400, -7_200, -300, -20, 20, 600, 86_400)
 LIKE: Final = "like-"  # begins the unit ids of captures that are made of others
+JUDGED_BEHIND: Final = 30  # captures between one and the verdict on it
 _CUT: Final = 24  # bytes of a message that garbage may begin with
 log = structlog.get_logger(__name__)
 
@@ -134,6 +136,42 @@ class Traffic:
             )
             await self._send(each.topic, key=other.unit_id.encode(), value=encode(other), headers=each.headers)
 
+    async def broken(self, count: int) -> None:
+        """Send captures whose pictures are not there: they are refused for good, and that is on record."""
+        for place in range(count):
+            await self._send_like(place, at=datetime.now(UTC), missing=True)
+
+    async def enrol(self) -> None:
+        """Send a reference that the gallery does not have, with the pictures of a capture."""
+        if not self._patterns:
+            return
+        capture = decode(Capture, self._patterns[-1].value)
+        reference = Reference(
+            reference_id=f"chaos.{uuid.uuid4()}",
+            product_id=self.truth[capture.capture_id].product_id,
+            views=[view for view in capture.views if view.kind is ViewKind.RGB],
+            source="chaos",
+            enrolled_at=datetime.now(UTC),
+        )
+        key = reference.reference_id.encode()
+        await self._send(topic(Entity.REFERENCES), key=key, value=encode(reference), headers=())
+
+    async def judge(self) -> None:
+        """Send a verdict on a capture of a while ago, whether it was sidelined or not: that is a label."""
+        if len(self._patterns) < JUDGED_BEHIND:
+            return
+        capture = decode(Capture, self._patterns[-JUDGED_BEHIND].value)
+        verdict = Disposition(
+            disposition_id=f"chaos.{uuid.uuid4()}",
+            site=self._site,
+            associate_id="associate-3",
+            judged_at=datetime.now(UTC),
+            verdict=Verdict.DAMAGED if self.truth[capture.capture_id].damaged else Verdict.SELLABLE,
+            capture_id=capture.capture_id,
+        )
+        key = capture.unit_id.encode()
+        await self._send(topic(Entity.DISPOSITIONS, self._site), key=key, value=encode(verdict), headers=())
+
     async def garbage(self, count: int, *, seed: int) -> None:
         """Send bytes that are no message to the topics that stations, scanners and people write to."""
         rng = random.Random(f"garbage {seed}")
@@ -184,7 +222,7 @@ class Traffic:
             place += 1
             await self._send_like(place, at=datetime.now(UTC), in_bucket=True)
 
-    async def _send_like(self, place: int, *, at: datetime, in_bucket: bool = False) -> None:
+    async def _send_like(self, place: int, *, at: datetime, in_bucket: bool = False, missing: bool = False) -> None:
         """Send a capture of another unit with the pictures of one that was sent before."""
         if not self._patterns:
             return
@@ -195,6 +233,8 @@ class Traffic:
             files = [Path(unquote(urlsplit(view.uri).path)) for view in views]
             uris = [await asyncio.to_thread(self._stage.upload, file) for file in files]
             views = [msgspec.structs.replace(view, uri=uri) for view, uri in zip(views, uris, strict=True)]
+        if missing:
+            views = [msgspec.structs.replace(view, uri=f"{view.uri}.gone") for view in views]
         capture_id = new_uuid7(at_ms=round(at.timestamp() * 1000), random_bits=uuid.uuid4().int >> 54)
         like = msgspec.structs.replace(
             capture, capture_id=capture_id, unit_id=f"{LIKE}{capture_id}", captured_at=at, views=views, decide_by=None
