@@ -31,6 +31,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from budget.config import BudgetConfig, LineBudget
 from budget.model import Expected, Model
 from budget.records import Record, Request
+from budget.redrives import Rejected
 from budget.sample import Trial
 from budget.store import DecisionStore
 from budget.threshold import Threshold
@@ -129,6 +130,7 @@ class BudgetMachine(RuleBasedStateMachine):
     server: Server
     steps = 0  # of all examples
     restarts = 0
+    redriven = 0  # rejections that another outcome took the place of
 
     def __init__(self) -> None:
         """Register a site of this history's own."""
@@ -140,6 +142,7 @@ class BudgetMachine(RuleBasedStateMachine):
         self.configs = {1: START}
         self.requests: list[Request] = []
         self.records: dict[str, Record] = {}
+        self.rejections: dict[str, list[Record]] = {}  # of each rejected capture, in their order
         self.order = 0  # of what happened: the clock jumps
         self.made: dict[str, int] = {}  # capture -> place in that order
         self.verdicts: list[tuple[int, int, Disposition]] = []  # place in it and time at which each was processed first
@@ -229,6 +232,72 @@ class BudgetMachine(RuleBasedStateMachine):
             self._decide([self.trial.line.request(
                 now_ms=self.trial.now_ms(), capture_id=known.capture_id, score=999_999, digest=digest
             )])  # fmt: skip
+
+    @rule(unit_id=UNITS, line=LINES)
+    def reject(self, unit_id: str, line: str) -> None:
+        """A capture whose pictures are not there."""
+        now_ms = self.trial.now_ms()
+        request = self.trial.line.request(
+            now_ms=now_ms,
+            unit_id=unit_id,
+            line=line,
+            ask=Outcome.REJECTED,
+            reason="view_missing",
+            score=None,
+            decide_by_ms=now_ms + 60_000,
+        )
+        self.requests.append(request)
+        self._decide([request])
+
+    @rule(
+        place=PLACES,
+        newest=st.booleans() | st.just(value=True),
+        steps=st.integers(0, 2),
+        fails=st.lists(st.booleans(), max_size=4),
+        score=SCORES,
+    )
+    def redrive(self, place: int, *, newest: bool, steps: int, fails: list[bool], score: int) -> None:
+        """Somebody has a rejected capture worked on once more, by its newest dead letter or by an older one."""
+        known = self._rejected_first()
+        if not known:
+            return
+        request = known[place % len(known)]
+        told = self.rejections[request.capture_id]
+        record = told[-1] if newest else told[0]
+        for_ms = steps * STEP_MS + STEP_MS // 2
+        rejected = Rejected(request.capture_id, request.digest, record.decided_at)
+        answer = self.loop.run(self.trial.store.redrive(self.trial.name, rejected, for_ms=for_ms))
+        assert answer.answer is self.model.redrive(
+            request.capture_id,
+            request.digest,
+            rejected_ms=milliseconds(decode(Decision, record.decision).decided_at),
+            now_ms=self.trial.now_ms(),
+            for_ms=for_ms,
+        )
+        assert answer.redrives == self.model.redrives[request.capture_id].done
+        found = self.loop.run(self.trial.store.look(self.trial.name, request.capture_id))
+        past = self.model.redrives[request.capture_id]
+        assert found is not None
+        assert found.grant == (past.done + 1 if past.granted else 0)
+        self._work_again(request, fails, score=score, number=found.grant)
+
+    @rule(place=PLACES, number=st.integers(0, 4), fails=st.lists(st.booleans(), max_size=3), score=SCORES)
+    def work_again(self, place: int, *, number: int, fails: list[bool], score: int) -> None:
+        """A zombie, or a permission of earlier: captures that were rejected are worked on under any number."""
+        known = self._rejected_first()
+        if known:
+            self._work_again(known[place % len(known)], fails, score=score, number=number)
+
+    def _work_again(self, request: Request, fails: list[bool], *, score: int, number: int) -> None:
+        """Let a worker for each of `fails` come to its end with a rejected capture, all at once."""
+        now_ms = self.trial.now_ms()
+        failing = dataclasses.replace(request, redrive=number, append_ms=now_ms, decide_by_ms=now_ms + 60_000)
+        scored: dict[str, Any] = {"score": score, "fusion_version": self.trial.line.fusion_version}
+        passing = dataclasses.replace(failing, ask=Outcome.DECIDED, reason="", **scored)
+        self._decide([failing if fail else passing for fail in fails])
+
+    def _rejected_first(self) -> list[Request]:
+        return [request for request in self.requests if request.ask is Outcome.REJECTED]
 
     @rule(place=PLACES, verdict=VERDICTS)
     def judge_capture(self, place: int, verdict: Verdict) -> None:
@@ -458,6 +527,17 @@ class BudgetMachine(RuleBasedStateMachine):
         if answer.sidelined is not None:
             sidelined = decode(Sidelined, answer.sidelined)
             assert (decision.divert, expected_recheck) == (sidelined.divert, sidelined.recheck)
+        past = self.model.redrives.get(answer.capture_id)
+        chain = [(one.reason, milliseconds(one.rejected_at)) for one in decision.rejections]
+        assert chain == ([] if past is None else past.chain[: past.done])
+        before = self.records.get(answer.capture_id)
+        if answer.created and before is not None:
+            assert Outcome.REJECTED is before.outcome
+            type(self).redriven += 1
+            self.records.pop(answer.capture_id)
+            self.made.pop(answer.capture_id)
+        if answer.created and answer.outcome is Outcome.REJECTED:
+            self.rejections.setdefault(answer.capture_id, []).append(answer)
         if answer.capture_id not in self.made:
             self.made[answer.capture_id] = self.order
             self.order += 1
@@ -531,5 +611,6 @@ class TestMachine:
                 ),
             )
             assert Here.steps >= EXAMPLES * STEPS * 0.8
+            assert Here.redriven >= EXAMPLES // 4
         finally:
             Here.server.kill()
