@@ -79,6 +79,7 @@ bench-budget: $(INSTALLED)  ## Thresholds side by side on streams whose truth is
 schemas: $(INSTALLED)  ## JSON Schema, the AsyncAPI document and the reference pages
 	$(BIN)/python -m streams.documents
 	$(BIN)/python -m telemetry.document
+	$(BIN)/python -m deploy.access_page
 
 .PHONY: models
 models: .venv-training/.installed  ## Render pictures, train, export, calibrate and measure all models (45 minutes on two cores)

@@ -39,6 +39,7 @@ COMMANDS: Final = (
     Entry(
         "associates", "cli.site", _SITES, "Show how often each associate confirms a stop, and whose verdicts stand out."
     ),
+    Entry("acls", "cli.acls", _SITES, "Show who may do what on the broker and in the stores, or put it in force."),
     Entry("restore", "cli.restore", _SITES, "Rebuild a site's decision store from its topics after it lost data."),
     Entry("tail", "cli.tail", _RECORDS, "Watch what the line decides, sidelines, is told by people, or refuses."),
     Entry("explain", "cli.explain", _RECORDS, "Say in words and as a picture why a capture was answered as it was."),

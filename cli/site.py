@@ -116,6 +116,7 @@ def _pin(line: Line, store_id: str) -> None:
     known = msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.exists() else {}
     if known.get("store_id") != store_id:
         fresh = file.with_suffix(".part")
+        fresh.touch(mode=0o600)  # a URL may hold a password
         fresh.write_bytes(msgspec.json.format(msgspec.json.encode({**known, "store_id": store_id})) + b"\n")
         fresh.replace(file)
 
