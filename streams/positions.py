@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from schemas.faults import Retryable
+from streams import connection
 from streams.topic_admin import admin
 
 Partition = tuple[str, int]
@@ -38,17 +38,18 @@ async def positions(bootstrap: str, group: str, partitions: Collection[Partition
 
     Raises:
         Retryable: `kafka`.
+        Fatal: our credential may not look.
     """
     parts = [TopicPartition(*one) for one in partitions]
     async with admin(bootstrap) as client:
         committed = await client.list_consumer_group_offsets(group, partitions=parts)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**connection.arguments(bootstrap), group_id=None, enable_auto_commit=False)
     try:
         await consumer.start()
         first = await consumer.beginning_offsets(parts)
         end = await consumer.end_offsets(parts)
     except (KafkaError, TimeoutError, OSError) as error:
-        raise Retryable("kafka", f"{bootstrap}: {type(error).__name__} {error}") from error
+        raise connection.fault(error, bootstrap) from error
     finally:
         await consumer.stop()
     found = {}

@@ -15,6 +15,7 @@ from schemas.epcis import ObjectEvent
 from schemas.faults import Poison
 from schemas.messages import Capture, Disposition, Reference, Scan
 from schemas.words import Divert
+from streams.dead_letters import REDRIVES
 from streams.delivery import Delivery
 from streams.topics import Entity, entity_of
 
@@ -49,7 +50,8 @@ def _captures(traces: Traces) -> Iterator[Moment]:
         elif first is None:
             first, words = one, _first(traces, one)
         elif one.value == first.value:
-            words = "sent again, the same bytes"
+            redriven = any(name == REDRIVES for name, _ in one.headers)
+            words = f"sent again{' by a redrive' if redriven else ''}, the same bytes"
         else:
             other = decode(Capture, one.value)
             words = f"OTHER CONTENT under this id, of unit {other.unit_id} by {other.station}, {other.line}"
@@ -91,6 +93,9 @@ def _recorded(traces: Traces) -> Iterator[Moment]:
     if tail is None or tail.decided_at is None:
         yield Moment(0, Source.STORE, "an outcome whose bytes are no decision", mark=Mark.WRONG)
         return
+    for one in tail.rejections:
+        yield Moment(one.rejected_at.timestamp() * 1000, Source.STORE, f"recorded at first: rejected, {one.reason}")
+        yield Moment(one.redriven_at.timestamp() * 1000, Source.STORE, "permitted to be worked on once more")
     words = f"recorded: {tail.outcome.value} {tail.action}, {tail.reason}".rstrip(" ,")
     if tail.divert is not Divert.NONE:
         words += f", divert {tail.divert.value}"

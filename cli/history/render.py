@@ -10,6 +10,7 @@ from rich.text import Text
 
 from cli.history.timeline import History, Mark, Source
 from cli.screen import Screen
+from telemetry.plain import plain as plain_text
 
 _STYLES: Final = {Mark.PLAIN: "", Mark.WAITING: "yellow", Mark.WRONG: "bold red"}
 _SOURCES: Final = {
@@ -36,7 +37,7 @@ def rendered(history: History) -> Text:
         text.append(f"{moment.at_ms - began:>+10.0f}  ")
         text.append(f"{moment.source.value:<12} ", style=_SOURCES.get(moment.source, ""))
         text.append(f"{moment.place:<20} ", style="dim")
-        text.append(f"{moment.what}\n", style=_STYLES[moment.mark])
+        text.append(f"{plain_text(moment.what)}\n", style=_STYLES[moment.mark])
     if history.left_out:
         text.append(f"{'':>10}  {history.left_out} more log lines about workers at that time\n", style="dim")
     return text

@@ -11,7 +11,7 @@ from cli.history.gather import Traces, is_capture
 from cli.history.timeline import Mark, Standing
 from schemas.codec import read_dead_letter
 from schemas.faults import Poison, Reason
-from schemas.messages import DeadLetter
+from schemas.messages import DeadLetter, Rejection
 from schemas.words import Divert, Outcome
 from streams.delivery import Delivery
 from streams.topics import Entity, entity_of
@@ -32,6 +32,7 @@ class Tail(msgspec.Struct):
     withheld: bool = False
     decided_at: datetime | None = None
     decide_by: datetime | None = None
+    rejections: list[Rejection] = []
 
 
 def tail_of(decision: bytes | None) -> Tail | None:

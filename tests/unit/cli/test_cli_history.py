@@ -18,9 +18,9 @@ from cli.history.timeline import Mark, Moment, Source
 from cli.history.where import Where
 from schemas.codec import encode, new_uuid7
 from schemas.faults import Poison, Reason
-from schemas.messages import Capture, Decision, Disposition, Message, Scan, Sidelined, View
+from schemas.messages import Capture, Decision, Disposition, Message, Rejection, Scan, Sidelined, View
 from schemas.words import Action, Divert, Outcome, Verdict
-from streams.dead_letters import headers_of
+from streams.dead_letters import REDRIVES, headers_of
 from streams.delivery import Delivery
 from streams.positions import Position
 from streams.topics import Entity, topic
@@ -225,6 +225,45 @@ class TestStanding:
 
 class TestMoments:
     """What happened, in order."""
+
+    def test_a_redriven_capture_keeps_its_chain(self) -> None:
+        """Rejected, permitted to be tried again, sent again, decided: each is a line, and nothing is wrong."""
+        first = Rejection(reason="view_missing", rejected_at=AT, redriven_at=AT + timedelta(seconds=9))
+        decided = msgspec.structs.replace(
+            DECISION, rejections=[first], decided_at=AT + timedelta(seconds=10), decide_by=AT + timedelta(seconds=13)
+        )
+        again = record(Entity.CAPTURES, CAPTURE, after_ms=9_500, offset=1236, headers=[(REDRIVES, b"1")])
+        found = traces(
+            DELIVERED,
+            dead_letter(DELIVERED, Reason.VIEW_MISSING),
+            again,
+            record(Entity.DECISIONS, decided, after_ms=10_100),
+            STOPPED,
+            stores=kept(decided),
+        )
+
+        assert [
+            "recorded at first: rejected, view_missing",
+            "permitted to be worked on once more",
+        ] == [one.what for one in told(found, Source.STORE)[:2]]
+        assert "sent again by a redrive" in told(found, Source.CAPTURES)[1].what
+        assert {Mark.PLAIN} == {one.mark for one in stand(found)}
+
+    def test_text_of_strangers_stays_on_its_line(self) -> None:
+        """A forged line break in what a scanner read is an escape."""
+        scan = Scan(
+            scan_id="s",
+            site=SITE,
+            line="line-1",
+            station="scanner-1",
+            unit_id="LPN-1",
+            scanned_at=AT,
+            code="4006",
+            symbology="EAN\n  +0  store  recorded: decided",
+        )
+        page = plain(history_of(traces(DELIVERED, record(Entity.SCANS, scan)), NOWHERE))
+
+        assert ["scans", "captures"] == sorted((line.split()[1] for line in page.splitlines()[4:]), reverse=True)
 
     def test_all_sources_come_in_order_of_time(self) -> None:
         """Scan, delivery, record, emission and verdict are one line each."""
