@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
@@ -80,6 +82,23 @@ class Settings(Credentials):
     # For trying things out; never set in production.
     fault_point: str = Field(default="", description="Where the process kills itself, see streams/fault_points.py.")
     score_offset: int = Field(default=0, description="Added to every fused score, micro-log-odds (SCENARIO=flood).")
+
+    @field_validator("redis_decisions_url", "redis_gallery_url")
+    @classmethod
+    def _is_a_store(cls, value: str) -> str:
+        """Refuse a URL that is read otherwise than meant: parts of its password would show up as host or port."""
+        try:
+            parts = urlsplit(value)
+            at_a_host = parts.scheme in {"redis", "rediss"} and parts.hostname and parts.port != 0
+            plain = re.fullmatch(r"(/\d*)?", parts.path) and not parts.fragment
+            if (at_a_host and plain) or (parts.scheme == "unix" and parts.path):
+                return value
+        except ValueError:
+            pass  # of urlsplit; its words quote what it stumbled over
+        raise ValueError(
+            "is no URL of a store: redis://host:port/0, rediss:// or unix:///path; a user and password before the host "
+            "are percent-encoded, / as %2F"
+        )
 
     @field_validator("image_roots", "s3_buckets", mode="before")
     @classmethod
