@@ -19,7 +19,7 @@ from cli.find import Found, find
 from cli.here import Line, calibration_at_hand, here
 from cli.history.render import rendered
 from cli.history.tell import tell_history
-from cli.history.where import Where
+from cli.history.where import where_of
 from cli.pictures import Pictures
 from cli.poster import Tile, draw
 from cli.screen import Screen, plain_json
@@ -89,18 +89,6 @@ async def _history(line: Line, capture_id: str, site: str | None, *, as_json: bo
         print(plain_json(msgspec.json.format(msgspec.json.encode(told))))
         return
     Screen(highlight=False).print(rendered(told), soft_wrap=True, end="")
-
-
-def where_of(line: Line) -> Where:
-    """Return what a history asks of a line."""
-    return Where(
-        bootstrap=line.bootstrap,
-        decisions_url=line.endpoints.redis_decisions_url,
-        gallery_url=line.endpoints.redis_gallery_url,
-        store_id=line.store_id,
-        logs=line.folder.logs,
-        scan_window_s=Settings().scan_window_s,
-    )
 
 
 def said(story: Story) -> Group:

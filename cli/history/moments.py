@@ -21,7 +21,7 @@ from streams.topics import Entity, entity_of
 
 CLOCK_SKEW_MS: Final = 60_000  # beyond this a station's clock is worth a word
 DIGEST_CHARS: Final = 12
-_IN_STORE: Final = frozenset({"digest"})
+_TOLD_ELSEWHERE: Final = frozenset({"digest", "chain", "grant", "grant_until"})
 
 
 def moments_of(traces: Traces) -> list[Moment]:
@@ -102,7 +102,7 @@ def _recorded(traces: Traces) -> Iterator[Moment]:
     if tail.seq is not None:
         words += f", seq {tail.seq}, score {log_odds(tail.score)} against {log_odds(tail.threshold)}"
     words += f"; digest {kept.fields.get('digest', '')[:DIGEST_CHARS] or 'unknown'}"
-    others = " ".join(f"{name}={value}" for name, value in sorted(kept.fields.items()) if name not in _IN_STORE)
+    others = " ".join(f"{name}={value}" for name, value in sorted(kept.fields.items()) if name not in _TOLD_ELSEWHERE)
     yield Moment(tail.decided_at.timestamp() * 1000, Source.STORE, words + (f"; now: {others}" if others else ""))
 
 

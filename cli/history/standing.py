@@ -91,7 +91,9 @@ def _outcome(traces: Traces) -> list[Standing]:
     if tail is None:
         return []
     on_topic, kept = len(traces.of(Entity.DECISIONS)), traces.stores.kept is not None
-    where = f"on record{'' if kept else ' no more'}, {on_topic} time{'' if on_topic == 1 else 's'} on the topic"
+    where = f"on record{'' if kept else ' no more'}"
+    if tail.outcome is not Outcome.REJECTED:
+        where += f", {on_topic} time{'' if on_topic == 1 else 's'} on the topic"
     what = tail.outcome.value if tail.outcome is not Outcome.DECIDED else f"decided: {tail.action}"
     diverted = "" if tail.divert is Divert.NONE else f", diverted for {tail.divert.value}"
     reason = f" ({tail.reason})" if tail.reason else ""

@@ -9,13 +9,12 @@ from dataclasses import replace
 
 import msgspec
 
-from cli.explain import where_of
 from cli.here import Line
 from cli.history.gather import Traces, gather
 from cli.history.standing import stand
 from cli.history.stores import Stores
 from cli.history.tell import history_text
-from cli.history.where import Where
+from cli.history.where import Where, where_of
 from schemas.words import Outcome
 from streams.topics import Entity, create_topics
 from tests.integration.line.running import SITE, RunningLine
