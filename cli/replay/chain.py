@@ -98,7 +98,9 @@ def _line_goes_on(earlier: tuple[int, int, int], link: Link, own: LineBudget) ->
     if seq != earlier[0] + 1 or odd or freed < 0:
         return False
     room = own.burst_tokens * MICRO - held
-    came_back = (earlier[1] + returned * MICRO for returned in range(freed + 1))
+    # A refill is one token at most, so two numbers can explain it; a record may claim millions that were freed.
+    most = (filled - earlier[1]) // MICRO
+    came_back = (earlier[1] + returned * MICRO for returned in (most - 1, most) if 0 <= returned <= freed)
     return any(found + min(own.alpha_ppm, max(0, room - found)) == filled for found in came_back)
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
 from schemas.codec import encode, read_dead_letter
 from schemas.faults import Poison, Reason
 from streams.dead_letters import headers_of
 from streams.delivery import Delivery
+from streams.legible import LegibleRecords
 from streams.topics import DEAD_LETTER_SLACK_BYTES
 from tests.fuzz.target import Target
 
@@ -17,6 +20,7 @@ _FIELDS: Final = (
     *("__connect.errors.connector.name", "__connect.errors.stage", "__connect.errors.exception.class.name"),
     *("__connect.errors.exception.message", "sideline-reason", "sideline-failed-at", "ce_id", "content-type"),
 )
+_MOST, _LONGEST = 40, 30  # records of a batch, bytes of a name
 _END: Final = b"\n"  # between headers; a colon stands between name and value
 
 
@@ -50,6 +54,28 @@ def _made(raw: bytes) -> None:
         raise AssertionError(f"a dead letter adds {added} bytes")
 
 
+def _batches(raw: bytes) -> None:
+    """Any names of headers in a batch: each record is read, once, with its value and the values of its headers."""
+    values = [value for _, value in headers_in(raw)][:_MOST]
+    names = [line.partition(b":")[0][:_LONGEST] for line in raw.split(_END)][:_MOST]
+    records = LegibleRecords(batch_of(names, values))
+    found = [each for one in iter(records.next_batch, None) for each in one]
+    if values != [each.value for each in found] or values != [value for each in found for _, value in each.headers]:
+        raise AssertionError(f"{len(found)} records of {len(values)}, or others")
+
+
+def batch_of(names: Sequence[bytes], values: Sequence[bytes]) -> bytes:
+    """Return a batch as a broker stores it: a record for each value, with one header whose name may be any bytes."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
+    for number, value in enumerate(values):
+        mark = f"<{number:0{_LONGEST}}>"
+        builder.append(number, timestamp=1, key=None, value=value, headers=[(mark, value)])
+    raw = bytes(builder.build())
+    for number, name in enumerate(names):
+        raw = raw.replace(f"<{number:0{_LONGEST}}>".encode(), name.ljust(_LONGEST + 2, b"\xff"))
+    return raw
+
+
 def _seeds() -> Sequence[bytes]:
     delivery = Delivery("sideline.fra1.captures.v1", 3, 77, b"k", b"{}", (("ce_id", b"x"),), 0)
     made = headers_of(delivery, Poison(Reason.TOO_OLD, "an old one"), worker="inspector")
@@ -60,5 +86,6 @@ def _seeds() -> Sequence[bytes]:
 _WORDS: Final = (*(f"{name}:".encode() for name in _FIELDS), b"\n", *(reason.value.encode() for reason in Reason))
 TARGETS: Final = (
     Target("headers.read", _read, _seeds, words=_WORDS, inputs=10_000),
+    Target("headers.batches", _batches, _seeds, words=_WORDS, inputs=2_000),
     Target("headers.made", _made, _seeds, words=_WORDS, inputs=8_000),
 )

@@ -27,7 +27,7 @@ from tests.fuzz.target import Target
 
 _WORDS: Final = tuple(text.encode() for text in HOSTILE if len(text) < 64)
 _CALIBRATION: Final = Calibration.load(DEFAULT_PATH)
-_CONFIG: Final = BudgetConfig(lines={"line-1": LineBudget(alpha_ppm=100, burst_tokens=9)})
+_CONFIG: Final = BudgetConfig(lines={"inbound-2": LineBudget(alpha_ppm=100, burst_tokens=9)})
 
 
 def _replayed(raw: bytes) -> None:
