@@ -20,6 +20,7 @@ from tests.chaos.faults import Kind, drawn
 from tests.chaos.report import write_report
 from tests.chaos.rounds import Result, do_all, play
 from tests.chaos.stage import Say, stage, world
+from tests.chaos.traces import keep_traces
 
 PER_ROUND: Final = 10
 OUT: Final = checkout() / ".sideline" / "chaos"
@@ -93,6 +94,7 @@ async def run(
                 disturb = partial(do_all, round_faults)
                 result = await play(line, sites[seed, number], disturb, seed=seed, number=number, say=say)
                 results[seed, number] = result
+                await keep_traces(line, result, out, say=say)
                 _file(out, seed, number, name).write_bytes(msgspec.json.encode(result))
                 say(f"{result.captures} captures, {result.outcomes}, {len(result.violations)} violations")
     return [results[key] for key in sorted(results)]

@@ -25,9 +25,9 @@ async def line(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def sites(line: Stage) -> tuple[str, str]:
-    """Two sites, opened together so that the workers start once: for the faults, and for the fault points."""
+async def sites(line: Stage) -> tuple[str, str, str]:
+    """Sites opened together, so that the workers start once: for the faults, the fault points and the audit."""
     stamp = int(time.time()) % 1_000_000
-    names = f"chaos-{stamp}", f"points-{stamp}"
+    names = f"chaos-{stamp}", f"points-{stamp}", f"audit-{stamp}"
     await line.open_sites(dict.fromkeys(names, (await asyncio.to_thread(world, SEED)).lines))
     return names

@@ -55,9 +55,11 @@ class Visits:
             from_ms = now_ms()
             await self._batch(hands, batch)
             happened.append(Happened(number, " ".join(point.value for point in batch.values()), from_ms, now_ms()))
+        from_ms = now_ms()
         await asyncio.to_thread(
             self.stage.parts.start_workers, inspectors=2, env=dict(self.stage.env), say=lambda _words: None
         )
+        happened.append(Happened(len(VISITS), "two inspectors again", from_ms, now_ms()))
 
     async def _batch(self, hands: Hands, batch: Mapping[str, FaultPoint]) -> None:
         specs = {worker: f"{point.value}@{PASSES.get(point, 1)}" for worker, point in batch.items()}

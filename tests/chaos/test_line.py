@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def paid(line: Stage, sites: tuple[str, str]) -> tuple[Visits, Result]:
+async def paid(line: Stage, sites: tuple[str, ...]) -> tuple[Visits, Result]:
     """All points visited in one round under load, and its judgement."""
     visits = Visits(line)
     return visits, await play(line, sites[1], visits.pay, seed=SEED, number=1, say=print)
@@ -29,7 +29,7 @@ async def paid(line: Stage, sites: tuple[str, str]) -> tuple[Visits, Result]:
 class TestFaults:
     """`make chaos`, short."""
 
-    async def test_no_promise_is_broken(self, line: Stage, sites: tuple[str, str]) -> None:
+    async def test_no_promise_is_broken(self, line: Stage, sites: tuple[str, ...]) -> None:
         """Some faults of a seed under load; the checker reads everything that is left behind."""
         result = await play(line, sites[0], partial(do_all, drawn(FAULTS, SEED)), seed=SEED, number=0, say=print)
         assert [] == result.violations

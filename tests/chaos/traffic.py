@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
 import uuid
@@ -56,6 +57,7 @@ class Traffic:
         self._recent: deque[Delivery] = deque(maxlen=REMEMBERED)
         self._patterns: deque[Delivery] = deque(maxlen=REMEMBERED)  # those of the booth itself
         self.truth: dict[str, Truth] = {}  # of every capture that the broker acknowledged
+        self._turn = itertools.count()
         self.resent = 0
 
     def known(self) -> dict[str, Known]:
@@ -113,7 +115,28 @@ class Traffic:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            await self._outbox.close()
+            await self.close()
+
+    async def collect(self, count: int, *, within_s: float = 60.0) -> None:
+        """Play the booth until there are so many captures to make others of."""
+        remembering = asyncio.create_task(self._remember())
+        try:
+            await asyncio.sleep(1.0)
+            await self._play(count)
+            async with asyncio.timeout(within_s):
+                while len(self._patterns) < count // 2:
+                    await asyncio.sleep(0.1)
+        finally:
+            remembering.cancel()
+            await asyncio.gather(remembering, return_exceptions=True)
+
+    async def like(self) -> None:
+        """Send a capture with the pictures of another one."""
+        await self._send_like(next(self._turn), at=datetime.now(UTC))
+
+    async def close(self) -> None:
+        """Let go of the broker."""
+        await self._outbox.close()
 
     async def resend(self, count: int, *, backwards: bool = False) -> None:
         """Send some captures again as they were; backwards, the newest of them first."""
@@ -191,11 +214,11 @@ class Traffic:
             seed=self._seed,
         )
 
-    async def _play(self) -> None:
+    async def _play(self, captures: int | None = None) -> None:
         def on_sent(sent: Sent) -> None:
             self.truth[sent.capture_id] = sent.truth
 
-        await self._booth().play(captures=None, rate_per_s=RATE_PER_S, on_sent=on_sent)
+        await self._booth().play(captures=captures, rate_per_s=RATE_PER_S, on_sent=on_sent)
 
     async def _remember(self) -> None:
         """Follow the captures, so that they can be sent again."""
