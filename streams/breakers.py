@@ -46,6 +46,7 @@ class Breakers:
         self._closed = {name: asyncio.Event() for name in self._probes}
         self._outages: deque[Outage] = deque(maxlen=OUTAGES_KEPT)
         self._rest_since: float | None = None
+        self.well_since = 0.0  # monotonic time at which the last outage ended
         self._probing: dict[str, asyncio.Task[None]] = {}
         for name, event in self._closed.items():
             event.set()
@@ -107,6 +108,7 @@ class Breakers:
                 continue
             with contextlib.suppress(ValueError):  # it may have been pushed out by newer ones
                 self._outages[self._outages.index(outage)] = replace(outage, until_ms=round(time.time() * 1000))
+            self.well_since = time.monotonic()
             self._closed[name].set()
             METRICS.breaker_open.labels(dependency=name).set(0)
             log.info("breaker closed", dependency=name, away_s=round(time.monotonic() - started, 1))

@@ -125,16 +125,14 @@ class Window:
         return self._parked
 
     def head_age_s(self) -> float:
-        """Age of the oldest event that was started and whose offset cannot be acknowledged yet."""
-        now = time.monotonic()
-        return max(
-            (
-                now - min(entry.entered_at for _, entry in lane.running.values())
-                for lane in self._lanes.values()
-                if lane.running
-            ),
-            default=0.0,
-        )
+        """Age of the oldest event that was started and whose offset cannot be acknowledged yet.
+
+        An outage makes nothing older: what it held up begins anew when it ends.
+        """
+        entered = (entry.entered_at for lane in self._lanes.values() for _, entry in lane.running.values())
+        if (oldest := min(entered, default=None)) is None:
+            return 0.0
+        return time.monotonic() - max(oldest, self._breakers.well_since)
 
     async def revoke(self, partitions: Iterable[Partition] | None = None, *, limit_s: float) -> None:
         """Give up partitions: finish what finishes in time, cancel the rest, forget them.

@@ -45,7 +45,7 @@ from streams.breakers import Breakers
 from streams.delivery import Delivery
 from streams.fault_points import FaultPoint, reach
 from streams.host import Job, main
-from streams.outbox import Outbox
+from streams.outbox import DELIVERY_LIMIT_S, Outbox
 from streams.topics import Entity, Scope, last_seq, spec, topic
 from streams.window import Limits
 from telemetry.metrics import METRICS
@@ -334,7 +334,7 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
                 partition_window=settings.partition_window,
                 run_past_head=settings.run_past_head,
             ),
-            head_limit_s=2 * settings.decide_within_s + settings.picture_timeout_s,
+            head_limit_s=2 * settings.decide_within_s + settings.picture_timeout_s + DELIVERY_LIMIT_S,
             observe=observe,
             outdated=sites_changed(store, sites),
             background=[follower.follow, tally.keep_writing],

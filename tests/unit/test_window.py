@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from schemas.faults import Fatal, Poison, Reason, Retryable
-from streams.breakers import Breakers
+from streams.breakers import PROBE_EVERY_S, Breakers
 from streams.delivery import Delivery
 from streams.window import Limits, Window
 
@@ -189,6 +190,26 @@ class TestFaults:
             await until(lambda: len(b.acknowledged) == 2)
             assert sorted(handled) == [0, 1]
             assert b.breakers.waiting_for == ()
+
+    async def test_an_outage_makes_no_event_old(self) -> None:
+        """An event held up by an outage is as old as the outage is over: whoever looks sees no stuck process in it."""
+        thing, gate, waits = Dependency(away=True), asyncio.Event(), asyncio.Event()
+
+        async def handle(_: Delivery) -> None:
+            if thing.away:
+                raise Retryable("thing", "away")
+            waits.set()
+            await gate.wait()
+
+        async with bench(handle, thing=thing) as b:
+            began = time.monotonic()
+            await b.offer(0)
+            await until(lambda: b.breakers.waiting_for == ("thing",))
+            thing.away = False
+            await waits.wait()
+            assert 0 < b.window.head_age_s() <= time.monotonic() - began - PROBE_EVERY_S
+            gate.set()
+            await until(lambda: len(b.acknowledged) == 1)
 
     async def test_a_bug_is_tried_again_and_then_buried(self) -> None:
         """An undeclared exception is tried three times and ends as gave_up, not as a lost or endless event."""
