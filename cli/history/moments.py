@@ -51,7 +51,7 @@ def _captures(traces: Traces) -> Iterator[Moment]:
             first, words = one, _first(traces, one)
         elif one.value == first.value:
             redriven = any(name == REDRIVES for name, _ in one.headers)
-            words = f"sent again{' by a redrive' if redriven else ''}, the same bytes"
+            words = "sent again by a redrive, the same bytes" if redriven else "sent again, the same bytes"
         else:
             other = decode(Capture, one.value)
             words = f"OTHER CONTENT under this id, of unit {other.unit_id} by {other.station}, {other.line}"
@@ -93,9 +93,11 @@ def _recorded(traces: Traces) -> Iterator[Moment]:
     if tail is None or tail.decided_at is None:
         yield Moment(0, Source.STORE, "an outcome whose bytes are no decision", mark=Mark.WRONG)
         return
+    decided_ms = tail.decided_at.timestamp() * 1000
     for one in tail.rejections:
         yield Moment(one.rejected_at.timestamp() * 1000, Source.STORE, f"recorded at first: rejected, {one.reason}")
-        yield Moment(one.redriven_at.timestamp() * 1000, Source.STORE, "permitted to be worked on once more")
+        if one.redriven_at is not None:  # a restored store forgot when
+            yield Moment(one.redriven_at.timestamp() * 1000, Source.STORE, "permitted to be worked on once more")
     words = f"recorded: {tail.outcome.value} {tail.action}, {tail.reason}".rstrip(" ,")
     if tail.divert is not Divert.NONE:
         words += f", divert {tail.divert.value}"
@@ -103,7 +105,7 @@ def _recorded(traces: Traces) -> Iterator[Moment]:
         words += f", seq {tail.seq}, score {log_odds(tail.score)} against {log_odds(tail.threshold)}"
     words += f"; digest {kept.fields.get('digest', '')[:DIGEST_CHARS] or 'unknown'}"
     others = " ".join(f"{name}={value}" for name, value in sorted(kept.fields.items()) if name not in _TOLD_ELSEWHERE)
-    yield Moment(tail.decided_at.timestamp() * 1000, Source.STORE, words + (f"; now: {others}" if others else ""))
+    yield Moment(decided_ms, Source.STORE, words + (f"; now: {others}" if others else ""))
 
 
 def _copies(traces: Traces, entity: Entity, source: Source) -> Iterator[Moment]:
