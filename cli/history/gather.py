@@ -61,7 +61,7 @@ async def gather(where: Where, capture_id: str, site: str | None) -> Traces:
         raise Fatal(f"{'no site' if site is None else f'site {site}'} has topics here: sideline site add NAME")
     needle = capture_id.encode()
     found = await _search(where, names, since_ms, [needle])
-    if not any(entity_of(one.topic) is Entity.CAPTURES for one in found):
+    if not found:
         found = await _search(where, names, 0, [needle])
     home = _home(found, capture_id)
     stores = await ask(where, capture_id, [home] if home else sites)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from cli.history.gather import Traces, is_capture
 from cli.history.timeline import Mark, Standing
-from schemas.codec import read_dead_letter
+from schemas.codec import read_dead_letter, uuid7_ms
 from schemas.faults import Poison, Reason
 from schemas.messages import DeadLetter, Rejection
 from schemas.words import Divert, Outcome
 from streams.delivery import Delivery
-from streams.topics import Entity, entity_of
+from streams.topics import Entity, Scope, entity_of, spec
 
+RETENTION_MS: Final = spec(Entity.CAPTURES, Scope.SITE).retention_ms
 Sent = tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 
 
@@ -103,10 +106,10 @@ def _outcome(traces: Traces) -> list[Standing]:
 def _deliveries(traces: Traces) -> list[Standing]:
     """Account for every delivery: an outcome or a dead letter, else its place in the partition."""
     readable = [one for one in traces.of(Entity.CAPTURES) if is_capture(one, traces.capture_id)]
-    if not readable:
-        return [Standing("the captures topic has no such capture (any more)", Mark.WRONG)]
-    said = []
     answered = decided(traces) is not None
+    if not readable:
+        return [_gone(traces, answered=answered)]
+    said = []
     for one in readable:
         refused = letters_about(traces, one)
         if one.value != readable[0].value:
@@ -116,6 +119,15 @@ def _deliveries(traces: Traces) -> list[Standing]:
         elif not answered:
             said.append(Standing(f"{place(one)} was refused: {refused[0].reason}, {refused[0].message}"))
     return said
+
+
+def _gone(traces: Traces, *, answered: bool) -> Standing:
+    """Tell a capture that retention took away from one that never was."""
+    past_ms = time.time() * 1000 - uuid7_ms(traces.capture_id) - RETENTION_MS
+    if answered and past_ms > 0:
+        return Standing("its own record is gone from the captures topic: it is older than that keeps any")
+    answer = "though it has an answer" if answered else "and it has no answer"
+    return Standing(f"the captures topic has no readable record of it, {answer}", Mark.WRONG)
 
 
 def _impostor(traces: Traces, delivery: Delivery, refused: Sequence[DeadLetter]) -> Standing:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -11,7 +13,7 @@ from budget.trace import Effect, Trace
 from cli.history.gather import Traces
 from cli.history.moments import moments_of
 from cli.history.render import plain
-from cli.history.standing import stand
+from cli.history.standing import RETENTION_MS, stand
 from cli.history.stores import Stores
 from cli.history.tell import history_of
 from cli.history.timeline import Mark, Moment, Source
@@ -215,6 +217,16 @@ class TestStanding:
 
         assert "there is no dead letter: LOST" in words(traces(DELIVERED, stores=stores))
         assert "LOST" not in words(traces(DELIVERED, dead_letter(DELIVERED, Reason.NOT_AN_IMAGE), stores=stores))
+
+    def test_a_capture_that_retention_took_is_told_from_one_that_never_was(self) -> None:
+        """A decision outlives its capture by weeks; a young one without any capture is a decision about nothing."""
+        old_id = new_uuid7(at_ms=round(time.time() * 1000) - RETENTION_MS - 60_000, random_bits=7)
+        young_id = new_uuid7(at_ms=round(time.time() * 1000), random_bits=7)
+        old, young = (replace(traces(SENT, STOPPED, stores=kept()), capture_id=one) for one in (old_id, young_id))
+
+        assert {Mark.PLAIN} == {one.mark for one in stand(old)}
+        assert "no readable record of it, though it has an answer" in words(young)
+        assert "no readable record of it, and it has no answer" in words(replace(traces(), capture_id=old_id))
 
     def test_an_answer_after_its_deadline_is_none(self) -> None:
         """Consumers took silence for undetermined; the history says so."""
