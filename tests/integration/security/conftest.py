@@ -37,8 +37,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
                 (SUPER, acl_admin.grant(broker.bootstrap, rules(SITES))),
                 (Role.ADMIN.principal(), create_topics(broker.bootstrap, SITES, partitions=1)),
             ):
-                for name, value in broker.variables(user).items():
-                    environment.setenv(name, value)
+                as_user(environment, broker, user)
                 asyncio.run(work)
         yield broker
     finally:
@@ -52,9 +51,9 @@ def decisions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredStore
 
 
 @pytest.fixture(scope="session")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredStore]:
-    """A gallery store with the table's users."""
-    yield from running(SecuredStore(tmp_path_factory.mktemp("gallery"), Store.GALLERY))
+def gallery(tmp_path_factory: pytest.TempPathFactory, decisions: SecuredStore) -> Iterator[SecuredStore]:
+    """A gallery store with the table's users; a user has one password for both stores."""
+    yield from running(SecuredStore(tmp_path_factory.mktemp("gallery"), Store.GALLERY, decisions.secrets))
 
 
 def running(store: SecuredStore) -> Iterator[SecuredStore]:
@@ -94,3 +93,9 @@ async def hands(decisions: SecuredStore) -> AsyncIterator[Hands]:
         hands = Hands(store_id, *(client(role, store_id) for role in roles))
         await hands.operator.register(SITE, ["line-1", "line-2"], CONFIG)
         yield hands
+
+
+def as_user(monkeypatch: pytest.MonkeyPatch, broker: SecuredBroker, user: str) -> None:
+    """Let this process be `user` from here on."""
+    for name, value in broker.variables(user).items():
+        monkeypatch.setenv(name, value)

@@ -18,25 +18,31 @@ from pydantic import SecretStr
 from deploy.local import kafka, probes, system
 from deploy.local.folder import cache_dir
 from settings.credentials import Credentials
+from tests.integration.security.certificates import certificate
 
 SUPER = "super"
 CONTROLLER = "controller"
 WITHIN_S = 60.0
+LOG_LEVEL = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=SASL_PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=SASL_PLAINTEXT://127.0.0.1:{port}
+listeners=SASL_PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{tls_port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=SASL_PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{tls_port}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=SASL_PLAINTEXT
-listener.security.protocol.map=SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT
+listener.security.protocol.map=SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:SASL_PLAINTEXT
 sasl.enabled.mechanisms=SCRAM-SHA-512
 sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
 sasl.mechanism.controller.protocol=PLAIN
 listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config=\
 org.apache.kafka.common.security.scram.ScramLoginModule required username="{super}" password="{super_secret}";
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=\
+org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.sasl_ssl.ssl.keystore.type=PEM
+listener.name.sasl_ssl.ssl.keystore.location={chain}
 listener.name.controller.sasl.enabled.mechanisms=PLAIN
 listener.name.controller.plain.sasl.jaas.config=\
 org.apache.kafka.common.security.plain.PlainLoginModule required username="{controller}" \
@@ -63,7 +69,8 @@ class SecuredBroker:
     def __init__(self, folder: Path, users: Iterable[str]) -> None:
         self.folder = folder
         self.secrets = {user: secrets.token_urlsafe(12) for user in (SUPER, *users)}
-        self.port, self._controller_port = _free_port(), _free_port()
+        self.port, self.tls_port, self._controller_port = _free_port(), _free_port(), _free_port()
+        self.authority = folder / "authority.pem"
         self.bootstrap = f"127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -94,9 +101,13 @@ class SecuredBroker:
         libs = kafka.jars(cache_dir(os.environ), environ=os.environ, say=_say)
         config = self.folder / "server.properties"
         values = {"port": self.port, "controller_port": self._controller_port, "data": self.folder / "data"}
+        key, authority = certificate(self.folder)
+        chain = self.folder / "chain.pem"
+        chain.write_text(key.read_text() + authority.read_text())
+        values |= {"tls_port": self.tls_port, "chain": chain}
         names = {"super": SUPER, "super_secret": self.secrets[SUPER], "controller": CONTROLLER}
         config.write_text(PROPERTIES.format(**values, **names, controller_secret=secrets.token_urlsafe(12)))
-        java = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{libs}/*"]
+        java = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", LOG_LEVEL, "-cp", f"{libs}/*"]
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         made = [f"--add-scram=SCRAM-SHA-512=[name={user},password={word}]" for user, word in self.secrets.items()]
         _run([*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(config), *made])

@@ -8,12 +8,13 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import redis
 
 from deploy.store_access import Store, line, users
+from tests.integration.security.certificates import certificate
 
 WITHIN_S = 15.0
 KEEPER = "keeper"
@@ -22,10 +23,12 @@ KEEPER = "keeper"
 class SecuredStore:
     """One redis-server on loopback, by TCP, by TLS and by a socket."""
 
-    def __init__(self, folder: Path, store: Store) -> None:
+    def __init__(self, folder: Path, store: Store, known: Mapping[str, str] | None = None) -> None:
+        """Keep its files in `folder`; users have the passwords that are `known`, others new ones."""
         self.folder = folder
         self.store = store
-        self.secrets = {user: secrets.token_urlsafe(12) for user in (KEEPER, *users(store))}
+        known = known or {}
+        self.secrets = {user: known.get(user, secrets.token_urlsafe(12)) for user in (KEEPER, *users(store))}
         self.port, self.tls_port = _free_port(), _free_port()
         self.socket = folder / "redis.sock"
         self.authority = folder / "authority.pem"
@@ -40,13 +43,13 @@ class SecuredStore:
         rules = [line(self.store, user, secret=self.secrets[user]) for user in users(self.store)]
         rules += ["user default off", f"user {KEEPER} on >{self.secrets[KEEPER]} ~* &* +@all"]
         (self.folder / "users.acl").write_text("\n".join(rules) + "\n")
-        key, certificate = self._certificate()
+        key, authority = certificate(self.folder)
         program = shutil.which("redis-server")
         assert program is not None, "redis-server is missing; install it with: apt-get install redis-server"
         options = {
             "port": self.port,
             "tls-port": self.tls_port,
-            "tls-cert-file": certificate,
+            "tls-cert-file": authority,
             "tls-key-file": key,
             "tls-auth-clients": "no",
             "unixsocket": self.socket,
@@ -94,14 +97,6 @@ class SecuredStore:
             log = keeper.acl_log(100)
             keeper.acl_log_reset()
         return [f"{one['username']}: {one['reason']} {one['object']}" for one in log]
-
-    def _certificate(self) -> tuple[Path, Path]:
-        """Make a key and a certificate for 127.0.0.1 that vouches for itself."""
-        key = self.folder / "key.pem"
-        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-        command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(self.authority)]
-        subprocess.run(command, check=True, capture_output=True, timeout=30)
-        return key, self.authority
 
 
 def _free_port() -> int:

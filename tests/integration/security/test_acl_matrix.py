@@ -13,7 +13,7 @@ from streams.acls import GROUP_MARK, WORKERS, Operation, Pattern, Resource, Role
 from streams.outbox import Outbox
 from streams.topics import TOPICS, Entity, Scope, topic
 from tests.integration.security.attempts import Intruder
-from tests.integration.security.conftest import SITES
+from tests.integration.security.conftest import SITES, as_user
 from tests.integration.security.secured_broker import SecuredBroker
 
 EVERYONE = sorted([*principals(SITES), "stranger"])
@@ -143,6 +143,26 @@ class TestTheDoor:
             await client.bootstrap()
         await client.close()
 
+    async def test_a_broker_that_nobody_vouches_for(self, broker: SecuredBroker) -> None:
+        """Over TLS the authority's file lets us in; without it the certificate is not believed."""
+        user = Role.INSPECTOR.principal()
+        right = {
+            "kafka_protocol": "SASL_SSL",
+            "kafka_username": user,
+            "kafka_password": broker.secrets[user],
+            "kafka_ca_file": broker.authority,
+        }
+        where = f"127.0.0.1:{broker.tls_port}"
+        known = AIOKafkaClient(**connection.arguments(where, Credentials.model_validate(right)))
+        await known.bootstrap()
+        assert known.cluster.brokers()
+        await known.close()
+        stranger = Credentials.model_validate(right | {"kafka_ca_file": None})
+        unknown = AIOKafkaClient(**connection.arguments(where, stranger))
+        with pytest.raises(KafkaConnectionError):
+            await unknown.bootstrap()
+        await unknown.close()
+
 
 class TestOurOwnClients:
     """What our code does with a credential that does not reach far enough."""
@@ -180,9 +200,3 @@ class TestOurOwnClients:
         as_user(monkeypatch, broker, Role.INSPECTOR.principal())
         with pytest.raises(Fatal, match="cannot see the rules"):
             await acl_admin.difference(broker.bootstrap, rules(SITES))
-
-
-def as_user(monkeypatch: pytest.MonkeyPatch, broker: SecuredBroker, user: str) -> None:
-    """Let this process be `user` from here on."""
-    for name, value in broker.variables(user).items():
-        monkeypatch.setenv(name, value)

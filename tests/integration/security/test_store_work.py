@@ -24,7 +24,7 @@ from schemas.faults import Fatal, Poison
 from schemas.messages import Product
 from schemas.words import Outcome, Verdict
 from streams.acls import Role
-from tests.integration.security.conftest import CONFIG, SITE, Hands
+from tests.integration.security.conftest import CONFIG, SITE, SITES, Hands
 from tests.integration.security.secured_store import SecuredStore
 
 
@@ -43,7 +43,7 @@ class TestTheirWork:
         of_a_line = {"line-2": LineBudget(alpha_ppm=100_000, burst_tokens=10)}
         with_line = msgspec.structs.replace(CONFIG, lines=of_a_line)
         await hands.operator.configure(SITE, with_line, by="a test", why="a line of its own")
-        line, rng = Line(SITE), random.Random(6)
+        line, rng = Line(SITE, fusion_version="started-warm"), random.Random(6)
         start = warm_start([rng.randrange(-9_000_000, 0) for _ in range(400)], alpha_ppm=CONFIG.alpha_ppm)
         assert await hands.inspector.warm(SITE, line.fusion_version, start)
         stops = []
@@ -56,7 +56,7 @@ class TestTheirWork:
                 identity_conflict=rng.random() < 0.05,
                 audit_draw_ppm=rng.randrange(1_000_000),
                 recheck_draw_ppm=rng.randrange(1_000_000),
-                fusion_version=f"2026-11-2{number // 200}.1",
+                fusion_version=(line.fusion_version, "started-cold")[number // 200],
             )
             if number % 20 == 0:
                 request = replace(request, ask=Outcome.UNDETERMINED, reason="late", score=None)
@@ -148,7 +148,7 @@ class TestTheirWork:
         assert 1 == resent.times
         decided = [(await hands.inspector.decide(line.request(now_ms=now_ms()))).decision for _ in range(5)]
         restored = await hands.operator.restore(
-            "other", ["line-1"], CONFIG, decisions=decided, sidelined=[], dispositions=[]
+            SITES[1], ["line-1"], CONFIG, decisions=decided, sidelined=[], dispositions=[]
         )
         assert 5 == restored.outcomes
         assert await hands.operator.changes(SITE)
