@@ -21,6 +21,7 @@ from budget.config import BudgetConfig
 from budget.heads import render_head
 from budget.keys import SITES, STORE, SiteKeys
 from budget.link import Argument
+from budget.rejections import RejectedCapture
 from budget.script import Script, config_arguments
 from budget.warm import MIN_NEGATIVES, warm_start
 from schemas.codec import decode
@@ -44,6 +45,7 @@ class Restored:
     open_stops: int
     seq: int
     config_version: int
+    rejections: int = 0  # written, from dead letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,12 @@ def sidelined_again(decision: Decision) -> bytes:
 
 
 async def restore_site(
-    script: Script, site: str, lines: Sequence[str], plan: Plan, decisions: Iterable[bytes]
+    script: Script,
+    site: str,
+    lines: Sequence[str],
+    plan: Plan,
+    decisions: Iterable[bytes],
+    rejected: Iterable[RejectedCapture],
 ) -> Restored:
     """Write what a plan says into a store. Can be repeated after an interruption; the site decides again at its end."""
     keys = SiteKeys(site)
@@ -204,6 +211,12 @@ async def restore_site(
         for one, answer in zip(batch, await script.link.run_many(calls), strict=True):
             await script.check(site, answer, about=one.decision.capture_id)
             counts[answer[0]] += 1
+    rejections = iter(rejected)  # behind the decisions: a rejection that became one is known by then
+    while refused := list(islice(rejections, _BATCH)):
+        calls = [
+            script.call(keys, "restore_rejection", one.arguments(), (keys.outcome(one.capture_id),)) for one in refused
+        ]
+        counts[b"rejections"] += sum(answer[0] == b"restored" for answer in await script.link.run_many(calls))
     answers = plan.answers()
     while spoken := list(islice(answers, _BATCH)):
         await script.link.run_many(
@@ -229,6 +242,7 @@ async def restore_site(
         open_stops=int(ended[1]),
         seq=int(ended[2]),
         config_version=int(ended[3]),
+        rejections=counts[b"rejections"],
     )
     _log.info("site restored", site=site, outcomes=restored.outcomes, open_stops=restored.open_stops, seq=restored.seq)
     return restored

@@ -24,6 +24,7 @@ from budget.records import (
     ThresholdState,
 )
 from budget.redrives import GRANT_MS, Answer, Permission, Rejected, Resent
+from budget.rejections import RejectedCapture
 from budget.restore import Plan, Restored, fingerprint, restore_site
 from budget.script import Script, config_arguments
 from budget.warm import WarmStart
@@ -275,8 +276,11 @@ class DecisionStore:
         decisions: Iterable[bytes],
         sidelined: Iterable[bytes],
         dispositions: Iterable[bytes],
+        rejected: Iterable[RejectedCapture] = (),
     ) -> Restored:
         """Rebuild a site's outcomes, open stops and `seq` from the values on its topics; balances restart at zero.
+
+        Rejections stand on no topic but the dead one: `rejected` tells them.
 
         For an empty store, to which the pinned id is given again, or one that fell behind its topics. Can be run again
         when it was interrupted; until it ends the site decides nothing.
@@ -285,7 +289,7 @@ class DecisionStore:
             Fatal: another store, or a store that decided a capture differently from its topic.
         """
         plan = Plan(config.check(), sidelined=sidelined, dispositions=dispositions)
-        return await restore_site(self._script, site, lines, plan, decisions)
+        return await restore_site(self._script, site, lines, plan, decisions, rejected)
 
     # Looking at a budget
 

@@ -10,6 +10,7 @@ import typer
 
 from budget.config import BudgetConfig
 from budget.restore import Restored
+from cli.dead.recorded import rejected_captures
 from cli.here import Line, here
 from cli.site import DEFAULT_LINES
 from cli.tape import TopicReader
@@ -35,7 +36,7 @@ def restore(
         list[str] | None, typer.Option(help="A line of the site, where the store does not know it any more.")
     ] = None,
 ) -> None:
-    """Rebuild a site's outcomes, open stops and sequence from its decisions, sidelines and verdicts.
+    """Rebuild a site's outcomes, open stops and sequence from its decisions, sidelines, verdicts and dead letters.
 
     Workers refuse to decide while the store is behind the decisions topic; this is what mends it. What was published
     keeps its bytes, numbering goes on where it ended, and the budget's balance starts again at zero, so that the cap
@@ -45,6 +46,7 @@ def restore(
     restored = asyncio.run(restore_site(here(), site, tuple(line or ())))
     print(f"{site}: {restored.outcomes} outcomes rebuilt, {restored.known} were there, {restored.past} are past the")
     print(f"horizon, {restored.unreadable} values were unreadable; {restored.open_stops} stops wait for a verdict.")
+    print(f"{restored.rejections} rejections came back from their dead letters.")
     print(f"The site goes on at seq {restored.seq}. Restart its workers if they gave up: sideline up")
 
 
@@ -74,6 +76,7 @@ async def restore_site(line: Line, site: str, lines: tuple[str, ...]) -> Restore
             decisions=values[names[Entity.DECISIONS]],
             sidelined=values[names[Entity.SIDELINED]],
             dispositions=values[names[Entity.DISPOSITIONS]],
+            rejected=await rejected_captures(line.bootstrap, site),
         )
     finally:
         await store.close()

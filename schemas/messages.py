@@ -201,7 +201,10 @@ class Rejection(Message, frozen=True, kw_only=True):
 
     reason: Text
     rejected_at: Annotated[Time, Meta(description="As its dead letter says.")]
-    redriven_at: Annotated[Time, Meta(description="When the permission to try again was first given.")]
+    redriven_at: Annotated[
+        Time | None,
+        Meta(description="When permission to try again was first given; null: the store was restored since."),
+    ] = None
 
 
 class DecisionHead(Message, frozen=True, kw_only=True):

@@ -138,8 +138,10 @@ def shown(
 
 def _record_lines(record: Record, decision: Decision) -> Iterator[Text]:
     for before in decision.rejections:
-        rejected, redriven = rfc3339(before.rejected_at), rfc3339(before.redriven_at)
-        yield Text(f"rejected for {plain(before.reason)} at {rejected}, redriven at {redriven}")
+        redriven = (
+            "at a time that a restored store forgot" if before.redriven_at is None else rfc3339(before.redriven_at)
+        )
+        yield Text(f"rejected for {plain(before.reason)} at {rfc3339(before.rejected_at)}, redriven {redriven}")
     yield Text(f"{record.outcome.value} ({plain(record.reason)}) at {record.decided_at}")
     if record.grant:
         yield Text(f"redrive {record.grant} is permitted and not used yet")

@@ -10,11 +10,13 @@ import pytest
 from budget.config import HOUR_MS
 from budget.records import Record, Request
 from budget.redrives import GRANT_MS, REDRIVE_LIMIT, Answer, Permission, Rejected
+from budget.rejections import RejectedCapture
+from budget.restore import Restored
 from budget.sample import Trial
 from budget.store import DecisionStore
 from schemas.codec import decode, new_uuid7
 from schemas.faults import Fatal, Poison, Reason
-from schemas.messages import Decision
+from schemas.messages import Capture, Decision, View
 from schemas.words import Divert, Outcome
 
 
@@ -89,6 +91,7 @@ class TestPermission:
         )
         (before,) = decision.rejections
         assert ("view_missing", read(rejection.first).decided_at) == (before.reason, before.rejected_at)
+        assert before.redriven_at is not None
         assert before.rejected_at <= before.redriven_at <= decision.decided_at
         assert (record.decision, record.sidelined, 0, 1) == (
             (await rejection.look()).decision,
@@ -237,6 +240,71 @@ class TestKills:
         assert ["view_missing", "view_sha256"] == [one.reason for one in decision.rejections]
 
 
+class TestRestored:
+    """A store that lost everything, or fell behind."""
+
+    async def test_a_redriven_decision_comes_back_with_its_chain(self, rejection: Rejection) -> None:
+        """The same bytes, and no permission is given for it any more."""
+        await rejection.grant()
+        record = await rejection.decide(redrive=1)
+        await lose(rejection.site, rejection.request.capture_id)
+        assert 1 == (await restore(rejection.site, [record], [])).outcomes
+        found = await rejection.look()
+        assert (record.decision, 1, 0) == (found.decision, found.redrives, found.grant)
+        assert Answer.ANSWERED is (await rejection.grant()).answer
+
+    async def test_a_rejection_comes_back_from_its_dead_letters(self, rejection: Rejection) -> None:
+        """With the count of redrives: a lost store is no way round the limit, and a resend gets no decision."""
+        await rejection.grant()
+        newest = await rejection.reject("view_sha256", redrive=1)
+        told = as_letters(rejection, [rejection.first, newest])
+        await lose(rejection.site, rejection.request.capture_id)
+        assert (0, 1) == ((one := await restore(rejection.site, [], [told])).outcomes, one.rejections)
+        found = await rejection.look()
+        assert (Outcome.REJECTED, "view_sha256", newest.decided_at, 1, newest.digest) == (
+            found.outcome,
+            found.reason,
+            found.decided_at,
+            found.redrives,
+            found.digest,
+        )
+        assert found.decision == (await rejection.decide(redrive=0)).decision
+        assert Answer.SUPERSEDED is (await rejection.grant()).answer
+        assert Permission(Answer.GRANTED, 1) == await rejection.grant(newest)
+        chain = read(await rejection.decide(redrive=2)).rejections
+        assert [("view_missing", True), ("view_sha256", False)] == [
+            (one.reason, one.redriven_at is None) for one in chain
+        ]
+
+    async def test_letters_of_what_was_decided_since_change_nothing(self, rejection: Rejection) -> None:
+        """The decision on its topic is newer than every rejection."""
+        await rejection.grant()
+        record = await rejection.decide(redrive=1)
+        await lose(rejection.site, rejection.request.capture_id)
+        assert 0 == (await restore(rejection.site, [record], [as_letters(rejection, [rejection.first])])).rejections
+        assert record.decision == (await rejection.look()).decision
+
+    async def test_a_store_that_only_has_the_rejection_takes_the_decision(self, rejection: Rejection) -> None:
+        """It fell behind by one call; a decision without a chain would be a second outcome, and is refused."""
+        request = rejection.site.line.request(now_ms=rejection.site.now_ms())
+        other = await rejection.site.store.decide(asking(request, Outcome.REJECTED, "no_picture"))
+        await rejection.grant()
+        key = rejection.site.keys.outcome(rejection.request.capture_id)
+        kept = await rejection.site.redis.dump(key)
+        assert kept is not None
+        record = await rejection.decide(redrive=1)
+        await rejection.site.redis.restore(key, 0, kept, replace=True)
+        await restore(rejection.site, [record], [])
+        found = await rejection.look()
+        assert (record.decision, 0) == (found.decision, found.grant)
+        without = record.decision.replace(record.capture_id.encode(), other.capture_id.encode())
+        bare = replace(
+            other, decision=without[: without.index(b',"rejections"')] + without[without.index(b',"decide_by"') :]
+        )
+        with pytest.raises(Fatal):
+            await restore(rejection.site, [bare], [])
+
+
 class TestLetters:
     """Dead letters without a recorded outcome are remembered by their place."""
 
@@ -251,6 +319,40 @@ class TestLetters:
             assert times == found.times
         left = await site.redis.pttl(f"sideline:resent:{letter}")
         assert 0 < left <= 60_000
+
+
+def as_letters(rejection: Rejection, records: list[Record]) -> RejectedCapture:
+    """Return what the dead letters of a capture's rejections tell."""
+    decision = read(records[0])
+    capture = Capture(
+        capture_id=decision.capture_id,
+        site=decision.site,
+        line=decision.line,
+        station=decision.station,
+        unit_id=decision.unit_id,
+        captured_at=decision.captured_at,
+        views=[View(uri="file:///images/a.jpg", sha256="0" * 64, size=1)],
+    )
+    times = tuple((read(one).decided_at, one.reason) for one in records)
+    return RejectedCapture(capture, rejection.request.digest, times)
+
+
+async def lose(site: Trial, capture_id: str) -> None:
+    """Lose an outcome."""
+    assert 1 == await site.redis.delete(site.keys.outcome(capture_id))
+
+
+async def restore(site: Trial, decided: list[Record], rejected_captures: list[RejectedCapture]) -> Restored:
+    """Restore from what the topics have."""
+    return await site.store.restore(
+        site.name,
+        ["line-1"],
+        site.config,
+        decisions=[one.decision for one in decided],
+        sidelined=[one.sidelined for one in decided if one.sidelined],
+        dispositions=[],
+        rejected=rejected_captures,
+    )
 
 
 def site_id(site: Trial) -> str:

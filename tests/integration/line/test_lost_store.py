@@ -9,10 +9,11 @@ import redis.asyncio as redis
 
 from cli.here import Line
 from cli.restore import restore_site
+from schemas.codec import encode
 from schemas.messages import Capture, Decision
 from schemas.words import Outcome
 from streams.topics import Entity
-from tests.integration.line.running import LINE, SITE, RunningLine
+from tests.integration.line.running import LINE, SITE, RunningLine, picture
 
 INSPECTORS = ("inspector-1", "inspector-2")
 
@@ -40,6 +41,14 @@ class TestLostStore:
         before = [line.capture() for _ in range(10)]
         await send(line, before)
         first = await line.decisions(before)
+        data = picture("comes too late")
+        refused = line.capture(view := line.store_picture(data))
+        file = line.images / view.uri.rpartition("/")[2]
+        file.unlink()
+        await send(line, [refused])
+        raw = encode(refused)
+        letters = await line.until(Entity.DEAD, lambda found: any(each.value == raw for each in found))
+        (letter,) = [each for each in letters if each.value == raw]
         store = redis.from_url(line.endpoints.redis_decisions_url)
         await store.flushall()
         await store.aclose()
@@ -56,9 +65,11 @@ class TestLostStore:
         monkeypatch.setenv("SIDELINE_STORE_ID", line.store_id)
         restored = await restore_site(Line(line.endpoints, line.parts.folder), SITE, (LINE,))
         assert restored.seq >= numbers(first)[-1]
+        assert restored.rejections >= 1
         for name in (*INSPECTORS, "tracker", "settler"):
             await asyncio.to_thread(line.parts.restart, name)
-        await send(line, before)
+        file.write_bytes(data)
+        await send(line, [*before, refused])
         after = [line.capture() for _ in range(5)]
         await send(line, after)
         answers = await line.decisions([*before, *between, *after], limit_s=60)
@@ -72,3 +83,7 @@ class TestLostStore:
         assert list(range(restored.seq + 1, restored.seq + 1 + len(new))) == new
         started = min((answers[each.capture_id][0] for each in after), key=lambda answer: answer.seq or 0)
         assert started.balance_before == 0
+
+        letters = await line.until(Entity.DEAD, lambda found: sum(each.value == raw for each in found) >= 2)
+        times = {dict(each.headers)["sideline-failed-at"] for each in letters if each.value == raw}
+        assert times == {dict(letter.headers)["sideline-failed-at"]}  # a lost store makes no second outcome of it
