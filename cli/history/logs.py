@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from cli.history.timeline import Mark, Moment, Source
+from schemas.codec import NO_DOCUMENT
 
 Place = tuple[str, int, int]  # topic, partition, offset
 MARGIN_MS: Final = 8_000  # around a capture: longer than a dead worker's partitions wait
@@ -87,7 +88,7 @@ def parse(text: str) -> Line | None:
     if text.startswith("{"):
         try:
             values = msgspec.json.decode(text, type=dict[str, object])
-        except msgspec.DecodeError:
+        except NO_DOCUMENT:
             return None
         at_ms = _unix_ms(str(values.get("timestamp", "")))
         return None if at_ms is None else Line(at_ms, str(values.get("event", "")), values)
@@ -107,15 +108,15 @@ def _unix_ms(text: str) -> float | None:
     """Read a time; one without a zone is the machine's local time, as supervisord writes it."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.astimezone(UTC)).timestamp() * 1000
+    except (ValueError, OverflowError):  # no time, or one at an end of the calendar
         return None
-    return (moment if moment.tzinfo else moment.astimezone(UTC)).timestamp() * 1000
 
 
 def _value(text: str) -> object:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two: nesting without end
         return text
 
 

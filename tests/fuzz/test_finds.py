@@ -24,6 +24,8 @@ FINDS: Final = (
     ("datasets.rows", b'{"source":"\xff"}', "so did rows of an evaluation that are no text"),
     ("configuration.sites", b"a = " + DEEP, "a file of sites that nests without end was no Fatal"),
     ("codes.changes", b"alpha_ppm=\xff", "sideline budget --set with bytes that are no text showed a traceback"),
+    ("codes.log_lines", b"0001-01-01 00:00:00,123 INFO x", "a log line of the year 1 ended explain --history"),
+    ("codes.log_lines", b'{"later":' + DEEP, "so did one that nests without end"),
     ("stored.scans", b"", "one broken scan in the store failed every capture of its unit"),
     ("headers.batches", b"\xffname:value", "one header name that is no UTF-8 ended every inspector"),
 )

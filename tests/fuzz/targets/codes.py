@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from budget.config import BudgetConfig
+from cli.history.logs import _concerns, _is_at, _words, parse
 from cli.moments import moment
 from cli.site import changed
 from evidence.claims import Claim
@@ -80,6 +81,15 @@ def _change(raw: bytes) -> None:
         changed(BudgetConfig(), text_of(raw).splitlines()).check()
 
 
+def _log_line(raw: bytes) -> None:
+    """Any line of a log is one of ours, or none."""
+    line = parse(raw.decode("utf-8", "replace"))
+    if line is not None:
+        _is_at(line, frozenset({("sideline.fra1.captures.v1", 0, 7)}))
+        _concerns(line, frozenset({("sideline.fra1.captures.v1", 0, 7)}))
+        _words(line, frozenset())
+
+
 def _moment(raw: bytes) -> None:
     """Any time as people type them is a time in UTC or a refusal."""
     with suppress(Fatal):
@@ -104,6 +114,23 @@ _CODES: Final = (
 _PARTS: Final = (
     *("]C1", "]d2", "]Q3", "]E0", "(01)", "(00)", "(02)", "(21)", "(17)", "(310", "(8020)", "01", "00", "\x1d"),
     *("https://", "/01/", "/21/", "?17=", "id.gs1.org", "%2F", "\u202e", "\ufdfa", "\u00df", "\ufb03", "\u0130"),
+)
+_LOG_LINES: Final = (
+    '{"event":"x","timestamp":"2026-11-25T10:00:00Z","topic":"sideline.fra1.captures.v1","partition":0,"parked":[1,9]}',
+    "2026-11-25 10:00:00,123 INFO exited: inspector-1 (exit status 75; not expected)",
+    "2026-11-25 10:00:00 [warning  ] a part does not answer  detail='[Errno 111]' part=p-2 offset=7 t={'a': 1}",
+)
+_LOG_WORDS: Final = (
+    "partition=0",
+    "topic=",
+    "cancelled=[",
+    "offset=",
+    "'",
+    '"',
+    "{",
+    "0001-01-01 00:00:00",
+    "+23:59",
+    "(" * 99,
 )
 TARGETS: Final = (
     _target("normalise", _code, [f"\0{code}" for code in _CODES] + [f"\x02{_CODES[3]}"], _PARTS),
@@ -166,6 +193,7 @@ TARGETS: Final = (
         ],
         inputs=4_000,
     ),
+    _target("log_lines", _log_line, _LOG_LINES, _LOG_WORDS, inputs=4_000),
     _target(
         "moments",
         _moment,

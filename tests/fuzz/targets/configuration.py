@@ -143,7 +143,7 @@ TARGETS: Final = (
         lambda: _SETTINGS,
         [f"{name}=".encode() for name in Settings.model_fields],
         most_bytes=2048,
-        inputs=1_500,
+        inputs=400,
     ),
     Target("configuration.sites", _sites, lambda: [_BOOK, b""], _TOML, inputs=3_000),
     Target("configuration.budget", _budget, _budgets, _WORDS, json_values, inputs=5_000),

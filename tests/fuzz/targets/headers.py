@@ -7,12 +7,13 @@ from typing import Final
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from cli.dead.letters import Wanted, letter_of
 from schemas.codec import encode, read_dead_letter
 from schemas.faults import Poison, Reason
 from streams.dead_letters import headers_of
 from streams.delivery import Delivery
 from streams.legible import LegibleRecords
-from streams.topics import DEAD_LETTER_SLACK_BYTES
+from streams.topics import DEAD_LETTER_SLACK_BYTES, Entity
 from tests.fuzz.target import Target
 
 _FIELDS: Final = (
@@ -37,6 +38,16 @@ def _read(raw: bytes) -> None:
     except Poison:
         return
     encode(letter)
+
+
+def _letter(raw: bytes) -> None:
+    """A record on a dead topic is a letter whatever it holds, and is meant or not."""
+    head, _, value = raw.partition(b"\0")
+    headers = tuple(headers_in(head))
+    letter = letter_of(Delivery("sideline.fra1.dead.v1", 0, 1, None, value, headers, 1_800_000_000_000))
+    wanted = Wanted(name="1", reasons=frozenset({"unreadable"}), entities=frozenset({Entity.CAPTURES}), station="s")
+    wanted.holds(letter)
+    str((letter.entity, letter.reason, letter.position))
 
 
 def _made(raw: bytes) -> None:
@@ -83,9 +94,14 @@ def _seeds() -> Sequence[bytes]:
     return [whole, b"", b"ce_id:x", whole + _END + whole]
 
 
+def _letters() -> Sequence[bytes]:
+    return [_seeds()[0] + b"\0" + b'{"station":"s","capture_id":"c","later":[1]}', b"\0{}"]
+
+
 _WORDS: Final = (*(f"{name}:".encode() for name in _FIELDS), b"\n", *(reason.value.encode() for reason in Reason))
 TARGETS: Final = (
     Target("headers.read", _read, _seeds, words=_WORDS, inputs=10_000),
     Target("headers.batches", _batches, _seeds, words=_WORDS, inputs=2_000),
+    Target("headers.letters", _letter, _letters, words=_WORDS, inputs=5_000),
     Target("headers.made", _made, _seeds, words=_WORDS, inputs=8_000),
 )
