@@ -96,11 +96,14 @@ async def _behind(bootstrap: str, groups: Groups) -> tuple[list[str], list[str]]
         behind, passed = [], []
         for group, topics in groups.items():
             committed = await admin.list_consumer_group_offsets(group)
+            described = await admin.describe_topics(list(topics))
             places = [
-                TopicPartition(name, number)
-                for name in topics
-                for number in sorted(consumer.partitions_for_topic(name) or await _partitions(consumer, name))
+                TopicPartition(one["topic"], partition["partition"])
+                for one in described
+                for partition in one["partitions"]
             ]
+            if {place.topic for place in places} != set(topics):
+                return [f"not all of {', '.join(topics)} can be described"], []
             ends, starts = await consumer.end_offsets(places), await consumer.beginning_offsets(places)
             for place in places:
                 at = committed[place].offset if place in committed else 0
@@ -117,8 +120,3 @@ async def _behind(bootstrap: str, groups: Groups) -> tuple[list[str], list[str]]
             await consumer.stop()
         with contextlib.suppress(KafkaError, OSError):
             await admin.close()
-
-
-async def _partitions(consumer: AIOKafkaConsumer, name: str) -> set[int]:
-    await consumer.topics()
-    return set(consumer.partitions_for_topic(name) or ())

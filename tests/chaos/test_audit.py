@@ -1,4 +1,4 @@
-"""The audit beside the topics sees what is wrong in Redis and in the groups: a check that cannot fail proves nothing."""
+"""The audit beside the topics sees what is wrong in Redis and in the groups: one that cannot fail proves nothing."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.chaos.faults import Kind, drawn
 from tests.chaos.rounds import do_all, play
 from tests.chaos.stage import Stage
 
+Store = Any  # its client's types say bytes or str where it is told which
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 
@@ -54,7 +55,7 @@ class TestStore:
         """The control."""
         assert await found(line, quiet) == ""
 
-    async def test_sees_an_outcome_that_is_gone(self, line: Stage, quiet: tuple[str, Reading], store: Any) -> None:
+    async def test_sees_an_outcome_that_is_gone(self, line: Stage, quiet: tuple[str, Reading], store: Store) -> None:
         """A decision without a record could be made a second time."""
         key = f"{{{quiet[0]}}}:outcome:{next(iter(quiet[1].decisions))}"
         kept = await store.dump(key)
@@ -64,7 +65,7 @@ class TestStore:
         finally:
             await store.restore(key, 0, kept)
 
-    async def test_sees_another_value(self, line: Stage, quiet: tuple[str, Reading], store: Any) -> None:
+    async def test_sees_another_value(self, line: Stage, quiet: tuple[str, Reading], store: Store) -> None:
         """What is on record is what was sent, to the byte."""
         key = f"{{{quiet[0]}}}:outcome:{next(iter(quiet[1].decisions))}"
         kept = await store.hget(key, "decision")
@@ -74,7 +75,7 @@ class TestStore:
         finally:
             await store.hset(key, "decision", kept)
 
-    async def test_sees_what_was_never_sent(self, line: Stage, quiet: tuple[str, Reading], store: Any) -> None:
+    async def test_sees_what_was_never_sent(self, line: Stage, quiet: tuple[str, Reading], store: Store) -> None:
         """An outcome on record, and silence on the topic."""
         key = f"{{{quiet[0]}}}:outcome:01900000-0000-7000-8000-000000000000"
         await store.hset(key, "decision", json.dumps({"outcome": "decided"}))
@@ -83,8 +84,8 @@ class TestStore:
         finally:
             await store.delete(key)
 
-    async def test_sees_a_number_that_leads_nowhere(self, line: Stage, quiet: tuple[str, Reading], store: Any) -> None:
-        """`seq` in the store is that of the last decision."""
+    async def test_sees_a_seq_ahead(self, line: Stage, quiet: tuple[str, Reading], store: Store) -> None:
+        """Its `seq` is that of the last decision."""
         await store.hincrby(f"{{{quiet[0]}}}:budget", "seq", 1)
         try:
             assert "the store stands at" in await found(line, quiet)
