@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from settings.credentials import Credentials
+from schemas.faults import Fatal
+from settings.credentials import Credentials, problems
 
 
 class Settings(Credentials):
@@ -99,6 +100,17 @@ class Settings(Credentials):
             "is no URL of a store: redis://host:port/0, rediss:// or unix:///path; a user and password before the host "
             "are percent-encoded, / as %2F"
         )
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - pydantic checks them
+        """Read the environment; `values` go first.
+
+        Raises:
+            Fatal: some of it cannot be; names the variables, never what they hold.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise Fatal(f"the settings are wrong: {problems(error)}") from None
 
     @field_validator("image_roots", "s3_buckets", mode="before")
     @classmethod

@@ -14,10 +14,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
-from pydantic import ValidationError
 
 from schemas.faults import Fatal, Retryable
-from settings.credentials import problems
 from settings.line import Settings
 from streams import faust_edge
 from streams.breakers import Breakers
@@ -64,8 +62,8 @@ def main(name: str, opening: Opening) -> None:
     """Run a worker until a signal, an outdated list of sites, or an error no waiting can mend."""
     try:
         settings = Settings()
-    except ValidationError as error:
-        sys.exit(f"{name}: the settings are wrong: {problems(error)}")
+    except Fatal as error:
+        sys.exit(f"{name}: {error}")
     logs.configure(form=settings.log_format, level=settings.log_level, worker=settings.worker_name)
     try:
         arm(settings.fault_point, data_dir=settings.data_dir, worker=settings.worker_name)

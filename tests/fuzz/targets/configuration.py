@@ -9,8 +9,6 @@ from functools import cache
 from typing import Final
 
 import msgspec
-import pydantic
-from pydantic_settings import SettingsError
 
 from budget.config import BudgetConfig, LineBudget
 from evidence.calibration import DEFAULT_PATH, Calibration
@@ -52,7 +50,7 @@ def _settings(raw: bytes) -> None:
         name, _, value = line.partition("=")
         if name.isidentifier() and name.isascii():
             said[_PREFIX + name.upper()] = value
-    with _environment(said), suppress(pydantic.ValidationError, SettingsError):
+    with _environment(said), suppress(Fatal):
         Settings()
 
 
