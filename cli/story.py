@@ -215,7 +215,10 @@ def _times(found: Found, decision: Decision) -> tuple[str, ...]:
     lines = [f"decided {moment(decision.decided_at)} UTC, {margin}"]
     if found.append_ms is not None:
         lines.insert(0, f"{decided_ms - found.append_ms:.0f} ms from the broker's append to the decision")
-    return tuple(lines)
+    redriven = [
+        f"rejected {moment(one.rejected_at)} UTC for {one.reason}, then redriven" for one in decision.rejections
+    ]
+    return (*redriven, *lines)
 
 
 def _versions(decision: Decision) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -116,6 +117,14 @@ class Post:
         site = None if entity in {Entity.PRODUCTS, Entity.REFERENCES} else self.trial.name
         async with TopicReader(self.bootstrap, [topic(entity, site)]) as reader:
             return sorted(await reader.rest(), key=lambda one: (one.append_ms, one.offset))
+
+
+def start(words: list[str], env: dict[str, str]) -> subprocess.Popen[str]:
+    """Start the command in a process of its own."""
+    arguments = [sys.executable, "-m", "cli.main", *words]
+    return subprocess.Popen(
+        arguments, env=env, cwd=checkout(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 @pytest.fixture
@@ -242,22 +251,15 @@ class TestEnds:
             "SIDELINE_STORE_ID": post.trial.store_id,
         }
         for times in (1, 2):
-            command = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "cli.main", *words),
-                env=env,
-                cwd=checkout(),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
+            command = start(words, env)
             deadline = time.monotonic() + 20
             while len(await post.sent(Entity.CAPTURES)) < times:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.1)
             command.send_signal(signal.SIGINT)
-            async with asyncio.timeout(20):
-                _, said = await command.communicate()
-            assert (130, True) == (command.returncode, b"interrupted" in said), said
-            assert b"Traceback" not in said
+            _, said = await asyncio.to_thread(command.communicate, timeout=20)
+            assert (130, True) == (command.returncode, "interrupted" in said), said
+            assert "Traceback" not in said
             record = await post.trial.store.look(post.trial.name, letter.ids[0])
             assert record is not None
             assert 1 == record.grant

@@ -20,7 +20,7 @@ from cli.poster import WIDTH, Tile, draw
 from cli.story import tell
 from cli.wording import decision_line, verdict_word
 from schemas.codec import decode, encode
-from schemas.messages import DeadLetter, Decision, Disposition, Evidence, Identity, Versions
+from schemas.messages import DeadLetter, Decision, Disposition, Evidence, Identity, Rejection, Versions
 from schemas.words import (
     MICRO,
     Action,
@@ -156,6 +156,13 @@ class TestStory:
         claims = list(tell(found(stopped), calibration=None, config=None).identity[-2:])
 
         assert ["scan: label of another unit LPN-7QX2M80414", "barcode: unknown code A!:?B"] == claims
+
+    def test_redriven(self) -> None:
+        """What a capture was rejected for before is told among its times."""
+        chain = [Rejection(reason="view_missing", rejected_at=AT, redriven_at=AT)]
+        story = tell(found(msgspec.structs.replace(STOPPED, rejections=chain)), calibration=None, config=CONFIG)
+
+        assert "rejected 08:00:00.000 UTC for view_missing, then redriven" == story.times[0]
 
     def test_verdicts(self) -> None:
         """What people said is part of the story."""

@@ -17,7 +17,7 @@ from cli.replay.chain import breaks, link_of
 from cli.replay.recompute import differences, is_whole
 from evidence.fusion import fuse
 from schemas.codec import new_uuid7
-from schemas.messages import Decision, Evidence, Identity
+from schemas.messages import Decision, Evidence, Identity, Rejection
 from schemas.words import MICRO, Divert, Outcome, Pattern, Severity
 from tests.unit.replay.recording import CALIBRATION, CONFIG, START_MS, VERSIONS, Recording, decision_of
 
@@ -117,6 +117,19 @@ class TestEqual:
         head = {"evidence": evidence, "identity": identity, "versions": VERSIONS, "score_offset": offset}
         decision = decision_of(request, answer, at_ms=START_MS, **head)
         assert [] == differences(decision, CALIBRATION, CONFIG)
+
+
+class TestRedriven:
+    """A decision that followed rejections."""
+
+    def test_its_chain_changes_nothing(self) -> None:
+        """It replays like any other: a redrive decides afresh, from evidence of its own."""
+        recording = Recording(seed=5).play(50)
+        at = recording.decisions[-1].decided_at
+        chain = [Rejection(reason="view_missing", rejected_at=at, redriven_at=at)]
+        redriven = [msgspec.structs.replace(one, rejections=chain) for one in recording.decisions]
+        found = [differences(one, CALIBRATION, recording.configs[one.config_version or 0]) for one in redriven]
+        assert [[]] * 50 == found
 
 
 class TestUnequal:
