@@ -15,6 +15,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from cli.commands import COMMANDS
 from cli.tail import Stream
+from deploy.local.endpoints import SERVERS
 from schemas.faults import Reason
 from streams.breakers import SELF
 from telemetry.metrics import METRICS
@@ -254,6 +255,8 @@ class TestPages:
                 assert {name, f"{name}_total", f"{name}_bucket"} & series().keys(), f"no metric {name}"
             if match := re.match(r"sideline ([a-z-]+)", span):
                 assert match[1] in commands, f"no command {span}"
+            if match := re.match(r"sideline logs ([a-z-]+)", span):
+                assert match[1] in {*SERVERS, "watchdog"}, f"no part {match[1]}"
             if match := re.match(r"sideline tail (\w+)", span):
                 assert match[1] in set(Stream), f"no stream {match[1]}"
 
