@@ -23,6 +23,14 @@ CALLS: Final = frozenset(
         *("eval", "exec", "compile", "__import__", "breakpoint"),
         *("os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput", "pty.spawn"),
         *("asyncio.create_subprocess_shell", "create_subprocess_shell"),
+        *(
+            "yaml.load",
+            "yaml.load_all",
+            "yaml.full_load",
+            "yaml.full_load_all",
+            "yaml.unsafe_load",
+            "yaml.unsafe_load_all",
+        ),
         *("tempfile.mktemp", "ssl._create_unverified_context"),
     }
 )
@@ -40,7 +48,7 @@ MODULES: Final = frozenset(
             "jsonpickle",
             "copyreg",
         ),
-        *("yaml", "ruamel", "code", "codeop", "imp", "pty"),
+        *("ruamel", "code", "codeop", "imp", "pty"),
     }
 )
 # Keywords by which a call of a library gives up its caution.
@@ -69,7 +77,7 @@ def sins(source: str) -> Iterator[str]:
         match node:
             case ast.Import(names=names):
                 yield from (f"imports {each.name}" for each in names if each.name.split(".")[0] in MODULES)
-            case ast.ImportFrom(module=str(module)) if module.split(".")[0] in MODULES:
+            case ast.ImportFrom(module=str(module)) if module.split(".")[0] in MODULES | {"yaml"}:  # under another name
                 yield f"imports {module}"
             case ast.Call(func=function, keywords=keywords):
                 if (name := ast.unparse(function)) in CALLS:
@@ -113,7 +121,8 @@ class TestWhatNobodyDoes:
         [
             "import pickle",
             "from pickle import loads",
-            "import yaml",
+            "yaml.load(text, Loader=yaml.Loader)",
+            "from yaml import load",
             "eval(text)",
             "exec(text)",
             "subprocess.run(words, shell=True)",
@@ -131,7 +140,14 @@ class TestWhatNobodyDoes:
         assert list(sins(f"async def f():\n    {source}"))
 
     @pytest.mark.parametrize(
-        "source", ["re.compile(text)", "model.eval()", "np.load(path)", "np.load(path, allow_pickle=False)"]
+        "source",
+        [
+            "re.compile(text)",
+            "model.eval()",
+            "yaml.safe_load(text)",
+            "np.load(path)",
+            "np.load(path, allow_pickle=False)",
+        ],
     )
     def test_leaves_the_harmless_alone(self, source: str) -> None:
         """Names that look alike."""
