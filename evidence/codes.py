@@ -149,5 +149,7 @@ def _check_digit_holds(digits: str) -> bool:
 def _plain(text: str) -> str | None:
     """Return an id that is no number of GS1's: upper case, at least one letter or digit."""
     words = unicodedata.normalize("NFKC", text.upper())
+    if words != text and not text.isascii():
+        return normalise(words)  # its capitals may say more than an id: ß becomes SS, and ]CSS a symbology identifier
     usable = len(words) <= MAX_CODE and words.isprintable() and any(character.isalnum() for character in words)
     return words if usable else None

@@ -23,6 +23,7 @@ FINDS: Final = (
     ("datasets.order", b'{"later":' + DEEP, "an export's order of that kind showed a traceback"),
     ("datasets.rows", b'{"source":"\xff"}', "so did rows of an evaluation that are no text"),
     ("configuration.sites", b"a = " + DEEP, "a file of sites that nests without end was no Fatal"),
+    ("codes.normalise", "\0]C\u00df10900117176".encode(), "a code had another form once it was brought into its form"),
     ("configuration.settings", b"window=x", "sideline with a wrong setting showed a traceback"),
     ("codes.changes", b"alpha_ppm=\xff", "sideline budget --set with bytes that are no text showed a traceback"),
     ("codes.log_lines", b"0001-01-01 00:00:00,123 INFO x", "a log line of the year 1 ended explain --history"),
