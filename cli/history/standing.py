@@ -188,7 +188,7 @@ def _owed(traces: Traces, tail: Tail) -> list[Standing]:
 
 def _late(traces: Traces, tail: Tail) -> list[Standing]:
     """Say that an answer came to its topic when nobody waited for it any more."""
-    if not traces.of(Entity.DECISIONS) or tail.decide_by is None:
+    if not traces.of(Entity.DECISIONS) or tail.decide_by is None or tail.outcome is not Outcome.DECIDED:
         return []
     late_ms = traces.of(Entity.DECISIONS)[0].append_ms - tail.decide_by.timestamp() * 1000
     return [Standing(f"sent {late_ms:.0f} ms after decide_by: for its consumers undetermined")] if late_ms > 0 else []
