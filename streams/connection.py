@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    KafkaConnectionError,
     TopicAuthorizationFailedError,
 )
 
@@ -45,6 +46,8 @@ def fault(error: Exception, about: str) -> Retryable | Fatal:
     said = f"{about}: {type(error).__name__} {error}"
     if isinstance(error, REFUSALS):
         return Fatal(f"{said}; the broker refuses this credential. Who may do what: sideline acls show")
+    if isinstance(error, KafkaConnectionError) and (user := credentials().kafka_username):
+        said += f"; it is away, or does not accept the password of {user}"  # the client does not tell which
     return Retryable("kafka", said)
 
 

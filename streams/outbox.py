@@ -88,7 +88,7 @@ class Outbox:
                         await producer.start()
                 except (KafkaError, TimeoutError, OSError) as error:
                     await _stop(producer)
-                    raise Retryable("kafka", f"cannot reach {self._bootstrap}: {error}") from error
+                    raise connection.fault(error, f"cannot reach {self._bootstrap}") from error
                 self._producer = producer
             return self._producer
 

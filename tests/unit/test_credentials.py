@@ -86,6 +86,12 @@ class TestKafka:
         assert isinstance(connection.fault(TopicAuthorizationFailedError(), "t"), Fatal)
         assert isinstance(connection.fault(KafkaConnectionError(), "t"), Retryable)
 
+    def test_a_wrong_password_is_thought_of(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The client says only that it cannot connect; where somebody logs in, that may be why."""
+        assert "password" not in str(connection.fault(KafkaConnectionError(), "t"))
+        put(monkeypatch, {**SASL, "SIDELINE_KAFKA_PASSWORD": SECRET})
+        assert "does not accept the password of sideline.tracker" in str(connection.fault(KafkaConnectionError(), "t"))
+
 
 class TestStores:
     """How the two Redis servers are reached."""

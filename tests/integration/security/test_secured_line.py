@@ -3,16 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import re
-import signal
-import sys
-import urllib.error
-import urllib.request
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +12,6 @@ from typer.testing import CliRunner
 from booth.wire import Sender
 from budget.sample import Line
 from cli.main import app
-from cli.tape import TopicReader
 from deploy.store_access import Store, users
 from evidence.scans import ScanBoard
 from schemas.codec import read_dead_letter
@@ -30,82 +19,15 @@ from schemas.messages import Scan
 from schemas.words import Verdict
 from settings.line import Settings
 from streams.acls import Role
-from streams.delivery import Delivery
-from streams.documents import ROOT
 from streams.outbox import Outbox
 from streams.topics import Entity, last_seq, topic
 from tests.integration.security.conftest import SITE, Hands, as_user
+from tests.integration.security.processes import LIMIT_S, credential, first, now_ms, worker
 from tests.integration.security.secured_broker import SecuredBroker
 from tests.integration.security.secured_store import KEEPER, SecuredStore
 from workers.sites import registered_sites
 
-LIMIT_S = 40.0
 NOW = datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)
-
-
-@dataclass(slots=True)
-class Worker:
-    """A worker's process with everything it wrote."""
-
-    process: Process
-    said: list[str] = field(default_factory=list)
-
-    async def listen(self) -> None:
-        """Keep every line of its log."""
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
-            self.said.append(line.decode())
-
-    async def pages(self) -> str:
-        """Return its health and metrics pages once it says where they are."""
-        async with asyncio.timeout(LIMIT_S):
-            while not (found := re.search(r'"health_port": ?(\d+)', "".join(self.said))):
-                await asyncio.sleep(0.05)
-        return "".join([await asyncio.to_thread(page, int(found[1]), name) for name in ("metrics", "readyz", "livez")])
-
-
-def page(port: int, name: str) -> str:
-    """Read a page of a worker, whatever its status."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{name}", timeout=5) as answer:
-            return str(answer.read().decode())
-    except urllib.error.HTTPError as error:
-        return error.read().decode()
-
-
-@contextlib.asynccontextmanager
-async def worker(name: str, variables: Mapping[str, str], folder: Path) -> AsyncIterator[Worker]:
-    """Start a worker, and stop it as its supervisor would."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("SIDELINE_")}
-    env = {**kept, **variables, "SIDELINE_DATA_DIR": str(folder), "SIDELINE_WORKER_NAME": f"{name}-of-a-test"}
-    env |= {"SIDELINE_LOG_LEVEL": "DEBUG"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", f"workers.{name}", env=env, cwd=ROOT, stderr=PIPE
-    )
-    started = Worker(process)
-    listening = asyncio.create_task(started.listen())
-    try:
-        yield started
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.wait(), 15)
-        await listening
-
-
-def credential(broker: SecuredBroker, decisions: SecuredStore, role: Role, store_id: str) -> dict[str, str]:
-    """Return the environment of a worker: its own user and password for both servers, passwords in files."""
-    user = role.principal()
-    file = decisions.folder / f"{user}.password"
-    file.touch(mode=0o600)
-    file.write_text(decisions.secrets[user])
-    return {
-        **broker.variables(user),
-        "SIDELINE_REDIS_DECISIONS_URL": f"redis://127.0.0.1:{decisions.port}/0",
-        "SIDELINE_REDIS_USERNAME": user,
-        "SIDELINE_REDIS_PASSWORD_FILE": str(file),
-        "SIDELINE_STORE_ID": store_id,
-    }
 
 
 class TestWorkers:
@@ -146,7 +68,7 @@ class TestWorkers:
             assert "scan-of-a-secured-line" == found.nearest_first[0].scan_id
             await board.close()
             as_user(monkeypatch, broker, Role.OPERATOR.principal())
-            dead = await first(broker, topic(Entity.DEAD, SITE), lambda value: value == b"no scan")
+            dead = await first(broker, topic(Entity.DEAD, SITE), lambda one: one.value == b"no scan")
             assert "unreadable" == read_dead_letter(dead.headers).reason
             pages = await tracker.pages()
         told = "".join(tracker.said) + pages
@@ -177,6 +99,27 @@ class TestWorkers:
                     await asyncio.sleep(0.05)
         again = await hands.settler.settle(verdict)
         assert ("settled", 1) == (again.state, again.spent)
+
+    async def test_the_herald(
+        self,
+        broker: SecuredBroker,
+        decisions: SecuredStore,
+        hands: Hands,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A verdict that names a capture only: its unit is looked up, and the partner reads the event."""
+        line = Line(SITE)
+        request = line.request(now_ms=now_ms(), unit_id="unit-of-the-herald")
+        await hands.inspector.decide(request)
+        verdict = line.disposition(Verdict.SELLABLE, capture_id=request.capture_id)
+        as_user(monkeypatch, broker, Role.TERMINAL.principal(SITE))
+        async with Sender(broker.bootstrap, source="/test") as sender:
+            about = {"entity": "disposition", "event_id": verdict.disposition_id, "at": NOW}
+            await sender.send(topic(Entity.DISPOSITIONS, SITE), "any", verdict, **about)  # type: ignore[arg-type]
+        as_user(monkeypatch, broker, Role.PARTNER.principal(SITE))
+        async with worker("herald", credential(broker, decisions, Role.HERALD, hands.store_id), tmp_path):
+            await first(broker, topic(Entity.EPCIS, SITE), lambda one: one.key == b"unit-of-the-herald")
 
     async def test_a_credential_of_another_worker_is_of_no_use(
         self, broker: SecuredBroker, decisions: SecuredStore, hands: Hands, tmp_path: Path
@@ -255,17 +198,3 @@ def told(*words: str) -> str:
     result = CliRunner().invoke(app, ["acls", *words], catch_exceptions=False)
     assert 0 == result.exit_code, result.output
     return result.output
-
-
-async def first(broker: SecuredBroker, name: str, wanted: Callable[[bytes | None], bool]) -> Delivery:
-    """Return the first record on a topic that is wanted."""
-    async with TopicReader(broker.bootstrap, [name]) as reader, asyncio.timeout(LIMIT_S):
-        async for delivery in reader.follow():
-            if wanted(delivery.value):
-                return delivery
-    raise AssertionError(name)
-
-
-def now_ms() -> int:
-    """Return the time."""
-    return round(datetime.now(UTC).timestamp() * 1000)
