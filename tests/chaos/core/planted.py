@@ -68,10 +68,10 @@ def plant(bug: Bug, *, linger_s: float = LINGER_S) -> Iterator[None]:
     methods: dict[Bug, tuple[type, str, object]] = {
         Bug.ACK_ON_COMPLETION: (Ledger, "finish", _finish_at_once),
         Bug.EMIT_BEFORE_RECORD: (Inspector, "_answer", _answer_then_record),
-        Bug.DEBIT_AGAIN: (DecisionStore, "look", _no_look),
+        Bug.DEBIT_AGAIN: (DecisionStore, "look", no_look),
         Bug.ACK_BEFORE_DELIVERY: (Inspector, "_send", _send_later(linger_s)),
         Bug.ADMIT_REVOKED: (Window, "__init__", _forgetful(Window.__init__)),
-        Bug.DECIDE_AGAIN: (DecisionStore, "look", _no_look),
+        Bug.DECIDE_AGAIN: (DecisionStore, "look", no_look),
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(patch.object(*methods[bug]))
@@ -116,7 +116,7 @@ async def _answer_then_record(inspector: Inspector, arrival: Arrival, record: Re
     await inspector._store._link.command("HSET", SiteKeys(decision.site).outcome(decision.capture_id), *fields)
 
 
-async def _no_look(store: DecisionStore, site: str, capture_id: str) -> Record | None:
+async def no_look(store: DecisionStore, site: str, capture_id: str) -> Record | None:
     """Never find anything."""
     return None
 

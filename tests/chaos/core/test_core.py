@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from unittest.mock import patch
 
 import pytest
 
+from budget.store import DecisionStore
 from streams.topics import Entity
 from tests.chaos.core.conftest import Opener
 from tests.chaos.core.judge import Ended, judge
-from tests.chaos.core.planted import Bug, plant
+from tests.chaos.core.planted import Bug, no_look, plant
 from tests.chaos.core.schedule import POINTS, play
 
 SCHEDULES = 200
+UNSEEING = 20
 FOUND_WITHIN = 40  # schedules; docs/decisions/0068 says how soon each is found
 # What each mistake breaks whatever else it breaks, as the first words of a finding.
 BREAKS = {
@@ -49,6 +52,13 @@ class TestSound:
                 found[seed] = broken
         assert {} == found
         assert [] == [what for what in (*POINTS, "anywhere", "sent again", "stops", "dead letters") if not met[what]]
+
+    async def test_looking_before_working_only_saves_work(self, open_bench: Opener) -> None:
+        """Without it each delivery is investigated anew and decided from other evidence, and still nothing changes."""
+        with patch.object(DecisionStore, "look", no_look):
+            bench = await open_bench()
+            found = {seed: judge(await play(seed, bench)) for seed in range(UNSEEING)}
+        assert [] == [seed for seed, broken in found.items() if broken]
 
     async def test_a_seed_is_a_schedule(self, open_bench: Opener) -> None:
         """A seed that failed fails again: the same steps in the same order, to the last commit."""
