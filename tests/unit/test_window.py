@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+import structlog
 
 from schemas.faults import Fatal, Poison, Reason, Retryable
 from streams.breakers import PROBE_EVERY_S, Breakers
@@ -276,6 +277,24 @@ class TestRevoke:
             assert [(0, 0)] == b.acknowledged
             assert [1] == cancelled
             assert b.window.in_work == 0
+
+    async def test_the_log_names_what_is_given_up(self) -> None:
+        """Offsets that were cancelled one by one, those that never started from the first to the last."""
+        never = asyncio.Event()
+
+        async def handle(event: Delivery) -> None:
+            if event.offset:
+                await never.wait()
+
+        with structlog.testing.capture_logs() as logs:
+            async with bench(handle, limits=Limits(partition_window=2)) as b:
+                for offset in range(6):
+                    await b.offer(offset)
+                await until(lambda: b.acknowledged == [(0, 0)] and b.window.parked == 3)
+                await b.window.revoke([PARTITION], limit_s=0.1)
+
+        said = [one for one in logs if one["event"] == "deliveries given up"]
+        assert [([1, 2], [3, 5], 0)] == [(one["cancelled"], one["parked"], one["partition"]) for one in said]
 
     async def test_a_partition_that_comes_back_starts_afresh(self) -> None:
         """After a revoke the same offsets may be delivered again and are handled and acknowledged."""
