@@ -14,8 +14,8 @@ from budget.sample import Line
 from cli.main import app
 from deploy.store_access import Store, users
 from evidence.scans import ScanBoard
-from schemas.codec import read_dead_letter
-from schemas.messages import Scan
+from schemas.codec import decode, read_dead_letter
+from schemas.messages import Decision, Scan
 from schemas.words import Verdict
 from settings.line import Settings
 from streams.acls import Role
@@ -153,11 +153,11 @@ class TestStarting:
         as_user(monkeypatch, broker, Role.INSPECTOR.principal())
         asked = [Entity.CAPTURES, Entity.DECISIONS, Entity.SIDELINED, Entity.DEAD]
         assert SITE in await registered_sites(Settings(), hands.inspector, *asked)
+        record = await hands.inspector.decide(Line(SITE).request(now_ms=now_ms()))
         outbox = Outbox(broker.bootstrap, client_id="inspector")
-        value = b'{"decided_at": "2026-11-20T10:15:30Z", "seq": 41}'
-        await outbox.send(topic(Entity.DECISIONS, SITE), key=b"c", value=value, headers=[])
+        await outbox.send(topic(Entity.DECISIONS, SITE), key=b"c", value=record.decision, headers=[])
         await outbox.close()
-        assert 41 == await last_seq(broker.bootstrap, SITE)
+        assert decode(Decision, record.decision).seq == await last_seq(broker.bootstrap, SITE)
 
 
 class TestCommands:
