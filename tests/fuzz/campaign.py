@@ -39,6 +39,7 @@ class Find:
     kind: Kind
     input: Path | None
     log: Path
+    status: int | None  # of the process, as Popen gives it; None where it had to be killed
 
     def command(self, target: str) -> str:
         """Return what shows it again."""
@@ -101,7 +102,7 @@ def _run(target: Target, out: Path, *, seconds: int, inputs: int, seed: int) -> 
         inputs=int(ran[1]) if (ran := _RUNS.search(said)) else 0,
         seconds=took_s,
         edges=int(covered[-1]) if covered else 0,
-        find=None if status == 0 else _find(sorted(set(folder.iterdir()) - before - {log}), log),
+        find=None if status == 0 else _find(sorted(set(folder.iterdir()) - before - {log}), log, status),
     )
 
 
@@ -127,12 +128,12 @@ def _limit_s(target: Target, seconds: int, inputs: int) -> float:
     return _START_S + target.timeout_s + (seconds or max(inputs, 0) / 5)
 
 
-def _find(fresh: Sequence[Path], log: Path) -> Find:
+def _find(fresh: Sequence[Path], log: Path, status: int | None) -> Find:
     for kind in (Kind.HANG, Kind.MEMORY, Kind.CRASH):
         for file in fresh:
             if file.name.startswith(f"{kind}-"):
-                return Find(kind, file, log)
-    return Find(Kind.BROKEN, None, log)
+                return Find(kind, file, log, status)
+    return Find(Kind.BROKEN, None, log, status)
 
 
 def table(results: Sequence[Result]) -> str:
@@ -149,5 +150,9 @@ def table(results: Sequence[Result]) -> str:
     hangs = sum(one.find is not None and one.find.kind is Kind.HANG for one in finds)
     total = sum(one.inputs for one in results)
     lines.append(f"{'all ' + str(len(results)):<26} {total:>10,} {'':>9} {'':>6} {len(finds) - hangs:>8} {hangs:>6}")
-    lines += [f"\n{one.target}: {one.find.kind}\n  {one.find.command(one.target)}" for one in finds if one.find]
+    lines += [
+        f"\n{one.target}: {one.find.kind}, status {one.find.status}\n  {one.find.command(one.target)}"
+        for one in finds
+        if one.find
+    ]
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -14,6 +15,7 @@ from budget.config import BudgetConfig, LineBudget
 from cli.replay.chain import breaks, link_of
 from cli.replay.recompute import differences, rescored
 from cli.replay.rows import row_of
+from cli.screen import Screen, on_one_line
 from cli.wording import dead_line, decision_line, disposition_line
 from evidence.calibration import DEFAULT_PATH, Calibration
 from feedback.labels import Heard, Stop, join, truth_of
@@ -27,6 +29,7 @@ from tests.fuzz.target import Target
 
 _WORDS: Final = tuple(text.encode() for text in HOSTILE if len(text) < 64)
 _CALIBRATION: Final = Calibration.load(DEFAULT_PATH)
+_SCREEN: Final = Screen()
 _CONFIG: Final = BudgetConfig(lines={"inbound-2": LineBudget(alpha_ppm=100, burst_tokens=9)})
 
 
@@ -89,8 +92,10 @@ def _shown(raw: bytes) -> None:
 
 
 def _is_printable(line: Text) -> None:
-    if not line.plain.isprintable():
-        raise AssertionError(f"{line.plain!r} would be written to a terminal")
+    _SCREEN.file = shown = io.StringIO()
+    _SCREEN.print(on_one_line(line), soft_wrap=True, highlight=False)
+    if not (text := shown.getvalue().removesuffix("\n")).isprintable():
+        raise AssertionError(f"{text!r} would be written to a terminal")
 
 
 def _golden(*kinds: str) -> Sequence[bytes]:
