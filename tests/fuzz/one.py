@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import hashlib
 import logging
 import os
 import resource
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+
+from tests.fuzz.target import Target
 
 # Instrumented for coverage: ours, and the readers written in Python that see outside bytes first.
 _INSTRUMENTED: Final = (
@@ -88,10 +91,20 @@ def _fuzz(name: str, out: Path, *, inputs: int, seconds: int, seed: int) -> None
             "-len_control=0",  # seeds have the size of real messages: no need to grow into it
             str(corpus),
         ],
-        target.check,
+        lambda raw: _check(target, raw, out),
         custom_mutator=None if mutate is None else lambda data, most, at: mutate(data, most, at, atheris.Mutate),
     )
     atheris.Fuzz()
+
+
+def _check(target: Target, raw: bytes, out: Path) -> None:
+    """Check one input; keep one that is a find at once, as a library that ends badly may end the process before."""
+    try:
+        target.check(raw)
+    except Exception:
+        name = hashlib.sha1(raw, usedforsecurity=False).hexdigest()  # as libFuzzer names it
+        (out / f"crash-{name}").write_bytes(raw)
+        raise
 
 
 def _limit_memory(memory_mib: int) -> None:

@@ -26,8 +26,8 @@ def _floods(raw: bytes) -> None:
         bytearray(1 << 34)
 
 
-def _target(name: str, check: Callable[[bytes], None]) -> Target:
-    return Target(f"planted.{name}", check, lambda: [b"nothing", b"much"], timeout_s=2)
+def _target(name: str, check: Callable[[bytes], None], timeout_s: int = 10) -> Target:
+    return Target(f"planted.{name}", check, lambda: [b"nothing", b"much"], timeout_s=timeout_s)
 
 
-TARGETS: Final = (_target("crash", _crashes), _target("hang", _hangs), _target("flood", _floods))
+TARGETS: Final = (_target("crash", _crashes), _target("hang", _hangs, timeout_s=2), _target("flood", _floods))
