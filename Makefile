@@ -69,6 +69,21 @@ format: $(INSTALLED)  ## Rewrite the code in the one style
 fuzz: $(INSTALLED)  ## Every decoder of outside bytes under a fuzzer: SECONDS=300 TARGET=codes SEED=1
 	$(BIN)/python -m tests.fuzz.run $(foreach option,SECONDS TARGET SEED,$(if $($(option)),--$(call lower,$(option)) $($(option))))
 
+.PHONY: chaos
+chaos: $(INSTALLED)  ## Faults under load, drawn by seed, and a report: FAULTS=30 SEED="1 2 3" ONLY=redis-kill FRESH=1
+	$(BIN)/python -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(foreach seed,$(SEED),--seed $(seed)) $(if $(ONLY),--only $(ONLY)) $(if $(FRESH),--fresh)
+
+.PHONY: overload
+overload: $(INSTALLED)  ## Twice the capacity for MINUTES=2, and what comes of it
+	$(BIN)/python -m tests.chaos.overload $(if $(MINUTES),--minutes $(MINUTES))
+
+.PHONY: proof
+proof: $(INSTALLED)  ## All of it in an hour: 30 faults, every fault point, planted mistakes on the full line, overload, a fuzzer
+	$(BIN)/python -m tests.chaos --faults 30 --seed $(or $(SEED),1) --fresh
+	$(BIN)/python -m pytest -q tests/chaos
+	$(BIN)/python -m tests.chaos.overload
+	$(BIN)/python -m tests.fuzz.run --seconds 120
+
 .PHONY: bench-budget
 bench-budget: $(INSTALLED)  ## Thresholds side by side on streams whose truth is known: SEEDS=30 CAPTURES=400000 STREAMS="heavy tails"
 	$(BIN)/python -m bench.budget $(foreach option,SEEDS CAPTURES STREAMS,$(if $($(option)),--$(call lower,$(option)) '$($(option))'))

@@ -6,6 +6,7 @@ test (lint, types, import contracts) appears there only when it fails, as an err
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).resolve().parents[1]
+BUDGET_S = 1_200  # all of it, on two idle cores
+WORKERS = min(4, os.cpu_count() or 1)
 BIN = Path(sys.executable).parent  # the tools of the virtual environment this runs in
 
 
@@ -23,13 +26,16 @@ BIN = Path(sys.executable).parent  # the tools of the virtual environment this r
 class Part:
     """One thing to run. A suite is a folder of tests, anything else a command that passes or fails.
 
-    `python` runs a suite in another environment than this one's.
+    `python` runs a suite in another environment than this one's. `budget_s` is what it may take on two idle cores: a
+    part beyond it is named at the end, but does not fail, for machines differ.
     """
 
     name: str
     command: tuple[str, ...] = ()
     suite: str = ""
+    workers: int = 1  # processes that share a suite of tests that need no server
     python: Path = Path(sys.executable)
+    budget_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +61,12 @@ PARTS = (
     Part("imports", ("lint-imports",)),
     Part("types", ("mypy",)),
     Part("types of tests", ("mypy", "--explicit-package-bases", "tests")),
-    Part("unit", suite="tests/unit"),
-    Part("contract", suite="tests/contract"),
-    Part("training", suite="tests/training", python=ROOT / ".venv-training/bin/python"),
-    Part("integration", suite="tests/integration"),
+    Part("unit", suite="tests/unit", workers=WORKERS, budget_s=200),
+    Part("contract", suite="tests/contract", budget_s=30),
+    Part("training", suite="tests/training", python=ROOT / ".venv-training/bin/python", budget_s=90),
+    Part("integration", suite="tests/integration", budget_s=560),
+    Part("chaos", suite="tests/chaos", budget_s=300),
+    Part("fuzz", suite="tests/fuzz", budget_s=80),
 )
 
 
@@ -71,8 +79,11 @@ def main(names: Sequence[str]) -> int:
     say("")
     for result in results:
         verdict = "ok" if result.is_well else "FAILED"
+        spent = f"{result.took_s:6.0f} of {result.part.budget_s:4.0f} s"
+        over = "  OVER ITS BUDGET" if result.took_s > result.part.budget_s else ""
         tests = f"{result.passed} passed, {result.failed} failed, {result.skipped} skipped" if result.part.suite else ""
-        say(f"{result.part.name:<16} {result.took_s:7.1f} s  {verdict:<7} {tests}".rstrip())
+        say(f"{result.part.name:<16} {spent}  {verdict:<7} {tests}{over}".rstrip())
+    say(f"{'all':<16} {sum(result.took_s for result in results):6.0f} of {BUDGET_S:4.0f} s")
     say(summary(results))
     return 0 if all(result.is_well for result in results) else 1
 
@@ -86,7 +97,9 @@ def run(part: Part) -> Result:
         return Result(part, time.monotonic() - began, errors=int(done.returncode != 0))
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [str(part.python), "-m", "pytest", "-q", "--durations=5", f"--junit-xml={report}", part.suite]
+        several = ["-n", str(part.workers)] if part.workers > 1 else []
+        flags = ["-q", "-m", "not slow", "--durations=5", f"--junit-xml={report}", *several]
+        command = [str(part.python), "-m", "pytest", *flags, part.suite]
         done = subprocess.run(command, cwd=ROOT, check=False)
         return counted(part, time.monotonic() - began, report, done.returncode)
 

@@ -34,8 +34,8 @@ class TestFaults:
         result = await play(line, sites[0], partial(do_all, drawn(FAULTS, SEED)), seed=SEED, number=0, say=print)
         assert [] == result.violations
         assert len(result.happened) == FAULTS
-        assert result.captures >= 100
-        assert result.outcomes["decided"] >= 100
+        assert result.captures >= 50
+        assert result.outcomes["decided"] >= 20
 
 
 class TestFaultPoints:
@@ -49,7 +49,7 @@ class TestFaultPoints:
     async def test_no_promise_is_broken(self, paid: tuple[Visits, Result]) -> None:
         """After all these deaths every capture has its one outcome and the accounts add up."""
         assert [] == paid[1].violations
-        assert paid[1].outcomes["decided"] >= 100
+        assert paid[1].outcomes["decided"] >= 20
         assert paid[1].dead["view_missing"] >= 10
 
     async def test_the_table_is_complete(self) -> None:
