@@ -10,6 +10,7 @@ import asyncio
 import os
 import struct
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from evidence.codes import Code
 from evidence.picture_work import Done, Job, Refused, Reply, pixels_of
 from schemas.faults import Fatal, Poison, Reason, Retryable
 
+SUSPECT_S: Final = 60.0
 _START_S: Final = 60.0  # importing the libraries takes 0.3 s on an idle machine
 _ROOT: Final = Path(__file__).resolve().parent.parent
 # All that a process working on strangers' bytes is told of the world: no credentials.
@@ -55,6 +57,9 @@ class PicturePool:
 
     `timeout_s` limits the work on one picture, waiting not counted; `memory_mib` is what a picture may use on top of
     what the libraries take. Processes start when they are first needed.
+
+    A source whose picture had to be killed is a suspect for `SUSPECT_S`. All suspects share one process, so that with
+    two and more the pictures of the others never wait for theirs.
     """
 
     def __init__(self, *, processes: int, timeout_s: float, memory_mib: int) -> None:
@@ -63,6 +68,8 @@ class PicturePool:
         for seat in reversed(self._seats):
             self._free.put_nowait(seat)
         self._running: set[asyncio.Task[Done]] = set()
+        self._suspects: dict[str, float] = {}  # source -> until when, monotonic
+        self._narrow = asyncio.Semaphore(1)
 
     async def prepare(
         self,
@@ -71,11 +78,12 @@ class PicturePool:
         depth: Mapping[int, bytes] = MappingProxyType({}),
         want_codes: bool = True,
         effort: Effort = QUICK,
+        source: str = "",
     ) -> Prepared:
         """Decode, frame and read the pictures of one capture, each given with its index in the capture's views.
 
         `depth` holds the depth views' bytes by the index of the picture they belong to; one that cannot be read is
-        logged and left out. `effort` is how much time the codes may take.
+        logged and left out. `effort` is how much time the codes may take. `source` says who is to blame for them.
 
         Raises:
             Poison: `not_an_image`, `too_many_pixels`, or `picture_killed` for work beyond the time or memory limit; of
@@ -84,7 +92,7 @@ class PicturePool:
             Fatal: a process does not start.
         """
         jobs = [Job(view, data, effort if want_codes else None, depth.get(view)) for view, data in raw]
-        answers = await asyncio.gather(*(self._ask(job) for job in jobs), return_exceptions=True)
+        answers = await asyncio.gather(*(self._ask(job, source) for job in jobs), return_exceptions=True)
         done: list[Done] = []
         for answer in answers:
             if isinstance(answer, BaseException):
@@ -106,19 +114,32 @@ class PicturePool:
         await asyncio.gather(*(seat.close() for seat in self._seats))
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _ask(self, job: Job) -> Done:
+    async def _ask(self, job: Job, source: str) -> Done:
         """Wait for a free seat and work there. A caller who gives up leaves the seat to finish or be killed."""
-        seat = await self._free.get()
-        task = asyncio.create_task(self._serve(seat, job))
+        is_suspect = self._suspects.get(source, 0.0) > time.monotonic()
+        if is_suspect:
+            await self._narrow.acquire()
+        try:
+            seat = await self._free.get()
+        except asyncio.CancelledError:
+            if is_suspect:
+                self._narrow.release()
+            raise
+        task = asyncio.create_task(self._serve(seat, job, source, is_suspect=is_suspect))
         self._running.add(task)
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
 
-    async def _serve(self, seat: _Seat, job: Job) -> Done:
+    async def _serve(self, seat: _Seat, job: Job, source: str, *, is_suspect: bool) -> Done:
         try:
             reply = await seat.ask(job)
+        except Poison:  # killed
+            self._suspects[source] = time.monotonic() + SUSPECT_S
+            raise
         finally:
             self._free.put_nowait(seat)
+            if is_suspect:
+                self._narrow.release()
         if isinstance(reply, Refused):
             raise Poison(reply.reason, f"view {job.view}: {reply.message}")
         return reply

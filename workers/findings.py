@@ -104,7 +104,9 @@ class Investigator:
             # The capture's deadline ends the patience.
             pictures = await fetch_pictures(self._fetcher, capture.views, patience_s=float("inf"))
         with METRICS.stage.labels(stage="pictures").time():
-            prepared = await self._pictures.prepare(pictures.rgb, depth=pictures.depth)
+            prepared = await self._pictures.prepare(
+                pictures.rgb, depth=pictures.depth, source=f"{capture.site}/{capture.line}"
+            )
         METRICS.depth_left_out.inc(prepared.depth_faults)
         return prepared
 

@@ -161,6 +161,25 @@ class TestBadPictures:
         await asyncio.gather(*(pool.prepare([(0, plain())]) for _ in range(4)))
         await pool.close()
 
+    async def test_a_source_of_such_pictures_leaves_room_for_others(self) -> None:
+        """Found out once, it has one process at most however much it sends; another source's pictures go through."""
+        pool = PicturePool(processes=2, timeout_s=1.5, memory_mib=512)
+        try:
+            await pool.prepare([(0, plain())])
+            with pytest.raises(Poison, match="longer than"):
+                await pool.prepare([(0, blocks())], effort=SLOW, source="east/line-1")
+            flood = [
+                asyncio.create_task(pool.prepare([(0, blocks())], effort=SLOW, source="east/line-1")) for _ in range(4)
+            ]
+            await asyncio.sleep(0.1)
+            for _ in range(10):
+                await pool.prepare([(0, plain())], source="east/line-2")
+            assert not all(task.done() for task in flood)  # they stood first in line for both processes
+            ended = await asyncio.gather(*flood, return_exceptions=True)
+            assert all(isinstance(one, Poison) for one in ended)
+        finally:
+            await pool.close()
+
     async def test_a_stopped_process_is_replaced(self) -> None:
         """A process that hangs in the kernel's eyes, not using any time, is found out by the clock."""
         pool = PicturePool(processes=1, timeout_s=0.5, memory_mib=512)
