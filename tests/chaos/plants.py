@@ -34,7 +34,7 @@ async def _slow_heads_and_kill(hands: Hands) -> None:
     hands.stage.images.hang()
     try:
         now = datetime.now(UTC)
-        await asyncio.gather(*(hands.traffic._send_like(place, at=now, in_bucket=True) for place in range(SLOW_HEADS)))
+        await asyncio.gather(*(hands.traffic.send_like(place, at=now, in_bucket=True) for place in range(SLOW_HEADS)))
         await hands.traffic.broken(BEHIND_THEM)  # answered at once, by dead letters
         await asyncio.sleep(COMMITTED_AFTER_S)
         await _kill_both(hands)

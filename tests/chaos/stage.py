@@ -27,6 +27,7 @@ from cli.site import add_site, initialise
 from deploy.local import programs
 from deploy.local.parts import Parts
 from evidence.calibration import DEFAULT_PATH, Calibration
+from schemas.faults import Fatal
 from tests.chaos.proxy import Proxy
 
 BUCKET: Final = "line-pictures"
@@ -162,4 +163,13 @@ async def stage(folder: Path, environ: Mapping[str, str], *, say: Say) -> AsyncI
     finally:
         with contextlib.suppress(Exception):
             moto.stop()
+        await _down(parts, say)
+
+
+async def _down(parts: Parts, say: Say) -> None:
+    """Stop everything; once more where a thread of something that was given up has started a part again meanwhile."""
+    try:
+        await asyncio.to_thread(parts.down, say=say)
+    except Fatal as error:
+        say(f"once more: {error}")
         await asyncio.to_thread(parts.down, say=say)

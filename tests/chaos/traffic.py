@@ -132,7 +132,7 @@ class Traffic:
 
     async def like(self) -> None:
         """Send a capture with the pictures of another one."""
-        await self._send_like(next(self._turn), at=datetime.now(UTC))
+        await self.send_like(next(self._turn), at=datetime.now(UTC))
 
     async def close(self) -> None:
         """Let go of the broker."""
@@ -148,7 +148,7 @@ class Traffic:
     async def from_other_times(self, draw: float) -> None:
         """Send captures whose station's clock is off, ids and times alike."""
         for place, shift_s in enumerate(SHIFTS_S):
-            await self._send_like(place, at=datetime.now(UTC) + timedelta(seconds=shift_s * (0.5 + draw)))
+            await self.send_like(place, at=datetime.now(UTC) + timedelta(seconds=shift_s * (0.5 + draw)))
 
     async def reuse_ids(self, count: int) -> None:
         """Send captures of other units under ids that are taken."""
@@ -162,7 +162,7 @@ class Traffic:
     async def broken(self, count: int) -> None:
         """Send captures whose pictures are not there: they are refused for good, and that is on record."""
         for place in range(count):
-            await self._send_like(place, at=datetime.now(UTC), missing=True)
+            await self.send_like(place, at=datetime.now(UTC), missing=True)
 
     async def enrol(self) -> None:
         """Send a reference that the gallery does not have, with the pictures of a capture."""
@@ -243,9 +243,9 @@ class Traffic:
         while True:
             await asyncio.sleep(FROM_BUCKET_EVERY_S)
             place += 1
-            await self._send_like(place, at=datetime.now(UTC), in_bucket=True)
+            await self.send_like(place, at=datetime.now(UTC), in_bucket=True)
 
-    async def _send_like(self, place: int, *, at: datetime, in_bucket: bool = False, missing: bool = False) -> None:
+    async def send_like(self, place: int, *, at: datetime, in_bucket: bool = False, missing: bool = False) -> None:
         """Send a capture of another unit with the pictures of one that was sent before."""
         if not self._patterns:
             return
