@@ -159,7 +159,7 @@ class Model:
         others = self.identity.balance, self.identity.pending, self.diverts
         outcome, reason, action, divert, withheld = request.ask, request.reason, "none", "none", False
         threshold, audit_ppm, line = None, self.config.audit_ppm, None
-        if request.ask is Outcome.DECIDED and now_ms > request.decide_by_ms:
+        if request.ask is Outcome.DECIDED and now_ms >= request.decide_by_ms:
             outcome, reason = Outcome.UNDETERMINED, "late"
         if outcome is Outcome.DECIDED and request.score is not None:
             self.seq += 1

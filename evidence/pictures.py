@@ -71,6 +71,15 @@ class PicturePool:
         self._suspects: dict[str, float] = {}  # source -> until when, monotonic
         self._narrow = asyncio.Semaphore(1)
 
+    @property
+    def processes(self) -> int:
+        """How many pictures are worked on at once, at most."""
+        return len(self._seats)
+
+    def is_suspect(self, source: str) -> bool:
+        """Tell whether a picture of this source had to be killed a short while ago."""
+        return self._suspects.get(source, 0.0) > time.monotonic()
+
     async def prepare(
         self,
         raw: Sequence[tuple[int, bytes]],
@@ -116,7 +125,7 @@ class PicturePool:
 
     async def _ask(self, job: Job, source: str) -> Done:
         """Wait for a free seat and work there. A caller who gives up leaves the seat to finish or be killed."""
-        is_suspect = self._suspects.get(source, 0.0) > time.monotonic()
+        is_suspect = self.is_suspect(source)
         if is_suspect:
             await self._narrow.acquire()
         try:

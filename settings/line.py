@@ -43,6 +43,7 @@ class Settings(Credentials):
     picture_processes: int = Field(default=2, ge=1, le=64)  # one hanging picture must not hold up the others
     picture_timeout_s: float = Field(default=2.5, gt=0)  # below decide_within_s, else it delays others past theirs
     picture_memory_mib: int = Field(default=1024, ge=256)
+    pictures_room_mib: int = Field(default=512, ge=64)  # of fetched pictures that wait, half of it for one line
 
     # How long pictures are kept (sideline images expire), beyond verdict timeout and the gallery's window
     images_keep_days: float = Field(default=1.0, ge=0)
@@ -53,9 +54,9 @@ class Settings(Credentials):
     scan_wait_s: float = Field(default=0.4, ge=0)  # how long a capture waits for a scan that has not come
     scan_window_s: float = Field(default=30.0, gt=0)  # a scan further away than this is of another unit
 
-    # The window of captures in work, per inspector
-    window: int = Field(default=32, ge=1)
-    partition_window: int = Field(default=16, ge=1)
+    # The window of captures in work, per inspector: room for all that come within a deadline, workers/turns.py chooses
+    window: int = Field(default=96, ge=1)
+    partition_window: int = Field(default=48, ge=1)
     run_past_head: int = Field(default=128, ge=1)  # how many finished events may wait behind an unfinished head
 
     # The gallery's life: when cleared captures become references, and when references fade (docs/gallery.md)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager
+from typing import Final
 
 import msgspec
 
@@ -23,8 +26,12 @@ from schemas.messages import Capture
 from streams.fault_points import FaultPoint, reach
 from telemetry.metrics import METRICS
 from workers.answers import Findings
-from workers.fetching import fetch_pictures
+from workers.fetching import Pictures, fetch_pictures
 from workers.labels import Labels, with_strays
+from workers.room import Room
+from workers.turns import Turns
+
+TURNS_PER_PROCESS: Final = 2  # while the models look at one capture, the pictures of the next are decoded
 
 
 class Investigator:
@@ -41,15 +48,18 @@ class Investigator:
         patches: PatchCache,
         calibration: Calibration,
         scan_wait_s: float,
+        room: int,
         tally: Tally,
         forms: Mapping[str, IdForms],
     ) -> None:
-        """Take the parts; all of them are open.
+        """Take the parts; all of them are open. `room` is how many bytes of pictures may be in memory at once.
 
         `tally` counts which references captures are nearest to; `forms` says what ids look like at each site.
         """
         self._fetcher = fetcher
         self._pictures = pictures
+        self._room = Room(room)
+        self._turns = Turns(TURNS_PER_PROCESS * pictures.processes, is_suspect=pictures.is_suspect)
         self._models = models
         self._board = board
         self._examiner = Examiner(index=index, patches=patches, calibration=calibration, stage=_timed)
@@ -67,13 +77,19 @@ class Investigator:
         """
         scanning = asyncio.create_task(self._scans(capture, append_ms))
         try:
-            prepared = await self._prepare(capture)
-            reach(FaultPoint.FETCHED)
-            with METRICS.stage.labels(stage="infer").time():
-                scores, embeddings = await asyncio.gather(
-                    self._models.score(prepared.pixels, request_id=capture.capture_id),
-                    self._models.embed(prepared.pixels, request_id=capture.capture_id),
-                )
+            source = f"{capture.site}/{capture.line}"
+            async with self._room.take(source, sum(view.size for view in capture.views)):
+                with METRICS.stage.labels(stage="fetch").time():
+                    # The capture's deadline ends the patience.
+                    pictures = await fetch_pictures(self._fetcher, capture.views, patience_s=float("inf"))
+                reach(FaultPoint.FETCHED)
+                async with self._turn(source, append_ms):
+                    prepared = await self._prepare(pictures, source)
+                    with METRICS.stage.labels(stage="infer").time():
+                        scores, embeddings = await asyncio.gather(
+                            self._models.score(prepared.pixels, request_id=capture.capture_id),
+                            self._models.embed(prepared.pixels, request_id=capture.capture_id),
+                        )
             reach(FaultPoint.INFERRED)
             scans = await scanning
         finally:
@@ -98,15 +114,18 @@ class Investigator:
             msgspec.structs.replace(evidence, view=prepared.views[evidence.view]), with_strays(identity, sifted.strays)
         )
 
-    async def _prepare(self, capture: Capture) -> Prepared:
-        """Fetch and verify the views, decode them, read codes."""
-        with METRICS.stage.labels(stage="fetch").time():
-            # The capture's deadline ends the patience.
-            pictures = await fetch_pictures(self._fetcher, capture.views, patience_s=float("inf"))
+    @contextlib.asynccontextmanager
+    async def _turn(self, source: str, append_ms: int) -> AsyncIterator[None]:
+        """Wait until it is this capture's turn to be worked on, and hold it meanwhile."""
+        began = time.monotonic()
+        async with self._turns.turn(source, made_at_ms=append_ms):
+            METRICS.stage.labels(stage="turn").observe(time.monotonic() - began)
+            yield
+
+    async def _prepare(self, pictures: Pictures, source: str) -> Prepared:
+        """Decode the pictures and read codes."""
         with METRICS.stage.labels(stage="pictures").time():
-            prepared = await self._pictures.prepare(
-                pictures.rgb, depth=pictures.depth, source=f"{capture.site}/{capture.line}"
-            )
+            prepared = await self._pictures.prepare(pictures.rgb, depth=pictures.depth, source=source)
         METRICS.depth_left_out.inc(prepared.depth_faults)
         return prepared
 

@@ -308,6 +308,7 @@ async def opening(settings: Settings) -> AsyncIterator[Job]:
                 patches=PatchCache(gallery, index),
                 calibration=calibration,
                 scan_wait_s=settings.scan_wait_s,
+                room=settings.pictures_room_mib * 1024 * 1024,
                 tally=tally,
                 forms=forms,
             ),
