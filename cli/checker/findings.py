@@ -27,6 +27,7 @@ class Rule(enum.StrEnum):
     IDENTITIES = "false identity stops stay within their own cap in every window"
     STATION = "diverts stay within beta x n + burst in every window"
     TOKENS = "the token accounts add up"
+    REPLAY = "a decision replays from its recorded evidence, bit for bit"
     UNDETERMINED = "few captures stay undetermined"
     CATCH = "damage is found more often than by chance"
     TAKEOVER = "the partitions of a killed inspector are served again in time"

@@ -25,7 +25,8 @@ from tests.chaos.acts import Hands
 from tests.chaos.audit import Groups, check_groups, check_store
 from tests.chaos.faults import Fault
 from tests.chaos.measure import Answer, Happened, Sample, answers, costs, keep_sampling
-from tests.chaos.stage import Say, Stage, budget, world
+from tests.chaos.replayed import check_replay
+from tests.chaos.stage import Say, Stage, budget, calibration, world
 from tests.chaos.traffic import Traffic, now_ms
 
 LEAD_S: Final = 4.0  # of ordinary work before the first fault
@@ -96,6 +97,7 @@ async def play(stage: Stage, site: str, disturb: Disturb, *, seed: int, number: 
         restored=frozenset(hands.restored),
     )
     findings: list[Finding] = [*check(reading, charge), *idle]
+    findings += check_replay(reading, calibration(), config)
     findings += await check_store(reading, stage.line.endpoints.redis_decisions_url, site)
     violations = [str(one) for one in findings if one.rule not in NO_PROMISE]
     found = answers(reading)

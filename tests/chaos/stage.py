@@ -118,7 +118,12 @@ class Stage:
 
 def budget() -> BudgetConfig:
     """Return the budget of the demo, at the harness's rate."""
-    return demo_budget(RATE_PER_S, Calibration.load(model_repository() / DEFAULT_PATH.name))
+    return demo_budget(RATE_PER_S, calibration())
+
+
+def calibration() -> Calibration:
+    """Return the calibration that the line fuses with."""
+    return Calibration.load(model_repository() / DEFAULT_PATH.name)
 
 
 def world(seed: int) -> Goods:

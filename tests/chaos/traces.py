@@ -33,12 +33,14 @@ async def keep_traces(stage: Stage, result: Result, folder: Path, *, say: Say) -
         store_id=stage.line.store_id,
         logs=stage.parts.folder.logs,
     )
-    for capture_id in named(result.violations)[:TOLD]:
+    for place, capture_id in enumerate(named(result.violations)[:TOLD]):
         try:
             text = await history_text(where, capture_id, result.site)
         except SidelineError as error:
             text = f"{capture_id}: {error}\n"
         (kept / f"{capture_id}.txt").write_text(text)
+        if not place:
+            say(f"the history of the first capture concerned:\n{text}")
     say(f"logs and histories of this round: {kept}")
 
 
