@@ -32,7 +32,7 @@ DEPENDENCIES: Final = {"redis", "gallery", "triton", "kafka", "self"}
 # Every value that a label may have, beside the registered sites and lines.
 CLOSED: Final[dict[str, set[str]]] = {
     "entity": {"capture", "scan", "disposition", "reference", "epcis"},
-    "stage": {"look", "fetch", "pictures", "infer", "scan", "identify", "compare", "decide", "emit"},
+    "stage": {"look", "fetch", "turn", "pictures", "infer", "scan", "identify", "compare", "decide", "emit"},
     "dependency": DEPENDENCIES,
     "outcome": {*Outcome},
     "reason": {*Reason, *Divert, "late", "late_on_arrival", *(f"{name}_away" for name in DEPENDENCIES)},
