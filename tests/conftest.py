@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import structlog
 
@@ -21,3 +22,7 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+# Shells start background jobs with Ctrl-C ignored, and what such a job starts ignores it too; tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
