@@ -59,6 +59,7 @@ class _Consumer(Consumer):
         METRICS.revoked.inc()
         METRICS.partitions.set(0)
         cast(App, self.app).is_member = False
+        METRICS.member.set(0)
         reach(FaultPoint.REVOKING)
         await cast(App, self.app).revoke([(tp.topic, tp.partition) for tp in revoked])
         reach(FaultPoint.DRAINED)
@@ -73,6 +74,7 @@ class _Consumer(Consumer):
         cast(App, self.app).assign([(tp.topic, tp.partition) for tp in assigned])
         await super().on_partitions_assigned(assigned, generation_id)
         cast(App, self.app).is_member = True
+        METRICS.member.set(1)
         METRICS.partitions.set(len(assigned))
         log.info("partitions assigned", count=len(assigned), partitions=_spelled(assigned), generation=generation_id)
 

@@ -38,9 +38,14 @@ class Metrics:
             "Age of the oldest event whose offset cannot be acknowledged yet.",
             registry=registry,
         )
+        self.member: Final = Gauge(
+            "sideline_group_member",
+            "1 in a consumer group that is settled, with or without partitions; 0 while it is being put together.",
+            registry=registry,
+        )
         self.partitions: Final = Gauge(
             "sideline_partitions_assigned",
-            "Partitions this process holds. 0 for long means: not in its group.",
+            "Partitions this process holds. 0 for long, as a member of its group: there are more workers than partitions.",
             registry=registry,
         )
         self.revoked: Final = Counter(
