@@ -45,7 +45,7 @@ class Metrics:
         )
         self.partitions: Final = Gauge(
             "sideline_partitions_assigned",
-            "Partitions this process holds. 0 for long, as a member of its group: there are more workers than partitions.",
+            "Partitions this process holds. 0 for long in a member of its group: a spare worker.",
             registry=registry,
         )
         self.revoked: Final = Counter(

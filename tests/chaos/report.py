@@ -58,6 +58,7 @@ def render(results: Sequence[Result]) -> str:
         f"| copies of them, sent again from the record | {sum(r.copies for r in results)} |",
         *(f"| outcome `{name}` | {number} |" for name, number in sorted(outcomes.items())),
         f"| `undetermined` expected: rate x silence beyond the deadline, over the partitions | {expected:.0f} |",
+        f"| `undetermined` with no fault near them | {sum(r.unexplained for r in results)} |",
         *(f"| dead letters `{name}` | {number} |" for name, number in sorted(dead.items())),
         "",
         "Recovery is the time from the beginning of a fault to the last capture that it kept from its decision,",
