@@ -76,10 +76,10 @@ async def run(
     results: dict[tuple[int, int], Result] = {}
     for seed in seeds:
         for number in range(-(-faults // PER_ROUND)):
-            file = _file(out, seed, number, name)
-            if file.exists():
+            try:
+                file = _file(out, seed, number, name)
                 results[seed, number] = msgspec.json.decode(file.read_bytes(), type=Result)
-            else:
+            except (FileNotFoundError, msgspec.MsgspecError):  # not played, or by another version of this
                 todo.append((seed, number))
     if results:
         say(f"{len(results)} rounds are on record in {out}, {len(todo)} are to be played (--fresh begins anew)")
