@@ -151,12 +151,12 @@ class Plan:
     def _token(self, decision: Decision) -> str:
         """Return the state that the first verdict in time gave this stop; whoever comes later revises."""
         state = "open"
-        last = decision.decided_at + timedelta(milliseconds=self.config.verdict_timeout_ms)
+        in_time = timedelta(milliseconds=self.config.verdict_timeout_ms)
         about = [*self._by_capture.get(decision.capture_id, ()), *self._by_unit.get(decision.unit_id, ())]
         for spoken in sorted(about, key=_judged_at):
             if spoken.disposition.capture_id is None and spoken.disposition.judged_at < decision.decided_at:
                 continue  # a verdict by unit cannot speak about a stop that came after it
-            if state != "open" or spoken.disposition.judged_at > last:
+            if state != "open" or spoken.disposition.judged_at - decision.decided_at > in_time:
                 spoken.late = True
                 continue
             good = spoken.disposition.verdict in {Verdict.DAMAGED, Verdict.WRONG_ITEM}

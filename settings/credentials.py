@@ -6,6 +6,7 @@ Every connection is made from here. A secret comes as a variable or, better, as 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -72,17 +73,28 @@ def credentials() -> Credentials:
     """
     try:
         return Credentials()
-    except ValidationError as error:
+    except (ValidationError, UnicodeEncodeError) as error:
         raise Fatal(f"the credentials are wrong: {problems(error)}") from None
 
 
-def problems(error: ValidationError) -> str:
+def problems(error: ValidationError | UnicodeEncodeError) -> str:
     """Say which variables are wrong and why, without their values."""
+    if isinstance(error, UnicodeEncodeError):  # raised before anything is checked, and names no variable
+        names = [name for name, value in os.environ.items() if name.startswith("SIDELINE_") and not _is_text(value)]
+        return f"{', '.join(names)}: no UTF-8"
     said = []
     for problem in error.errors(include_input=False, include_url=False):
         variable = "_".join(map(str, problem["loc"])).upper()
         said.append(f"SIDELINE_{variable}: {problem['msg']}" if variable else problem["msg"])
     return "; ".join(said)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def store_arguments(url: str, who: Credentials | None = None) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class Settings(Credentials):
         """
         try:
             super().__init__(**values)
-        except ValidationError as error:
+        except (ValidationError, UnicodeEncodeError) as error:
             raise Fatal(f"the settings are wrong: {problems(error)}") from None
 
     @field_validator("image_roots", "s3_buckets", mode="before")

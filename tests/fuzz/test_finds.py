@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Final
 
@@ -11,9 +12,13 @@ from budget.config import BudgetConfig, LineBudget
 from cli.replay.chain import Link, breaks
 from schemas.words import MICRO, Divert
 from tests.fuzz.registry import find
+from tests.fuzz.targets.messages import golden
 
 DEEP: Final = b"[" * 2_000
+_STOP: Final = next(raw for raw in golden() if b'"decided_at"' in raw and b'"divert": "damage"' in raw)
+AT_THE_END_OF_TIME: Final = re.sub(rb'"decided_at": "[^."Z]*', b'"decided_at": "9999-12-31T23:59:59', _STOP)
 FINDS: Final = (
+    ("messages.restore", AT_THE_END_OF_TIME, "a decision of the year 9999 ended sideline restore"),
     ("messages.read_back", DEEP, "sideline tail --json ended with a RecursionError"),
     ("datasets.note", DEEP, "a note of ARMBench ended the reading of its data set"),
     ("datasets.note", b'{"sublabel":{}}', "so did one that says an object where words are"),
@@ -25,6 +30,7 @@ FINDS: Final = (
     ("configuration.sites", b"a = " + DEEP, "a file of sites that nests without end was no Fatal"),
     ("codes.normalise", "\0]C\u00df10900117176".encode(), "a code had another form once it was brought into its form"),
     ("configuration.settings", b"window=x", "sideline with a wrong setting showed a traceback"),
+    ("configuration.settings", b"redis_password_file=\xff", "so did one with a setting that is no text"),
     ("codes.changes", b"alpha_ppm=\xff", "sideline budget --set with bytes that are no text showed a traceback"),
     ("codes.log_lines", b"0001-01-01 00:00:00,123 INFO x", "a log line of the year 1 ended explain --history"),
     ("codes.log_lines", b'{"later":' + DEEP, "so did one that nests without end"),
