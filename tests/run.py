@@ -82,9 +82,8 @@ def main(names: Sequence[str]) -> int:
         over = "  OVER ITS BUDGET" if result.took_s > result.part.budget_s else ""
         tests = f"{result.passed} passed, {result.failed} failed, {result.skipped} skipped" if result.part.suite else ""
         say(f"{result.part.name:<16} {spent}  {verdict:<7} {tests}{over}".rstrip())
-    say(
-        f"{'all':<16} {sum(result.took_s for result in results):6.0f} of {sum(result.part.budget_s for result in results):4.0f} s"
-    )
+    took_s, budget_s = sum(each.took_s for each in results), sum(each.part.budget_s for each in results)
+    say(f"{'all':<16} {took_s:6.0f} of {budget_s:4.0f} s")
     say(summary(results))
     return 0 if all(result.is_well for result in results) else 1
 
