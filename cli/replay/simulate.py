@@ -125,7 +125,7 @@ class Simulation:
         model = self._model
         if fusion not in model.thresholds:
             model.thresholds[fusion] = self._threshold(row, fusion)
-        request = changed(row.request, score=score, fusion_version=fusion, decide_by_ms=now_ms, append_ms=now_ms)
+        request = changed(row.request, score=score, fusion_version=fusion, decide_by_ms=now_ms + 1, append_ms=now_ms)
         answer, _ = model.decide(request, now_ms=now_ms)
         if answer.divert == Divert.NONE.value:
             del model.outcomes[row.capture_id]  # nothing will be said of it

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -94,23 +95,29 @@ class TestSecrets:
 
     def test_while_the_stores_are_away(self, tmp_path: Path) -> None:
         """Whoever waits says for what, and not with which password."""
-        url = f"redis://worker:{PASSWORD}@127.0.0.1:{free_port()}/0"
-        workers = [
-            Worker(
-                name,
-                tmp_path,
-                SIDELINE_LOG_FORMAT="text",
-                SIDELINE_REDIS_DECISIONS_URL=url,
-                SIDELINE_REDIS_GALLERY_URL=url,
-            )
-            for name in WORKERS
-        ]
-        pages = [worker.pages() for worker in workers]
-        deadline = time.monotonic() + 30
-        while not all("waiting to start" in worker.said() for worker in workers):
-            assert time.monotonic() < deadline, [worker.said() for worker in workers]
-            time.sleep(0.1)
-        said = [worker.end() for worker in workers]
+        with (
+            socket.socket() as nobody
+        ):  # bound and not listening: connections are refused, and nobody else gets the port
+            nobody.bind(("127.0.0.1", 0))
+            url = f"redis://worker:{PASSWORD}@127.0.0.1:{nobody.getsockname()[1]}/0"
+            workers = [
+                Worker(
+                    name,
+                    tmp_path,
+                    SIDELINE_LOG_FORMAT="text",
+                    SIDELINE_REDIS_DECISIONS_URL=url,
+                    SIDELINE_REDIS_GALLERY_URL=url,
+                )
+                for name in WORKERS
+            ]
+            try:
+                pages = [worker.pages() for worker in workers]
+                deadline = time.monotonic() + 60
+                while silent := [worker.said() for worker in workers if "waiting to start" not in worker.said()]:
+                    assert time.monotonic() < deadline, silent
+                    time.sleep(0.1)
+            finally:
+                said = [worker.end() for worker in workers]
         assert all("127.0.0.1" in each for each in said)
         assert [] == [each for each in (*said, *pages) if TOLD in each]
 
