@@ -95,9 +95,8 @@ class TestSecrets:
 
     def test_while_the_stores_are_away(self, tmp_path: Path) -> None:
         """Whoever waits says for what, and not with which password."""
-        with (
-            socket.socket() as nobody
-        ):  # bound and not listening: connections are refused, and nobody else gets the port
+        with socket.socket() as nobody:
+            # Bound, not listening: it refuses connections, and nobody else gets its port.
             nobody.bind(("127.0.0.1", 0))
             url = f"redis://worker:{PASSWORD}@127.0.0.1:{nobody.getsockname()[1]}/0"
             workers = [
