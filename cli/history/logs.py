@@ -116,7 +116,7 @@ def _unix_ms(text: str) -> float | None:
 def _value(text: str) -> object:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two: nesting without end
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # {[]}; the last two: endless nesting
         return text
 
 

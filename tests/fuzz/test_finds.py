@@ -33,6 +33,7 @@ FINDS: Final = (
     ("configuration.settings", b"redis_password_file=\xff", "so did one with a setting that is no text"),
     ("codes.changes", b"alpha_ppm=\xff", "sideline budget --set with bytes that are no text showed a traceback"),
     ("codes.log_lines", b"0001-01-01 00:00:00,123 INFO x", "a log line of the year 1 ended explain --history"),
+    ("codes.log_lines", b"2026-11-25 10:00:00 [w ] a t={[]}", "and a value that cannot be in a set"),
     ("codes.log_lines", b'{"later":' + DEEP, "so did one that nests without end"),
     ("stored.scans", b"", "one broken scan in the store failed every capture of its unit"),
     ("headers.batches", b"\xffname:value", "one header name that is no UTF-8 ended every inspector"),
