@@ -143,7 +143,8 @@ class PicturePool:
         try:
             reply = await seat.ask(job)
         except Poison:  # killed
-            self._suspects[source] = time.monotonic() + SUSPECT_S
+            if source:  # without a name nobody is to blame, and everybody would be
+                self._suspects[source] = time.monotonic() + SUSPECT_S
             raise
         finally:
             self._free.put_nowait(seat)

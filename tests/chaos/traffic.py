@@ -58,7 +58,6 @@ class Traffic:
         self._patterns: deque[Delivery] = deque(maxlen=REMEMBERED)  # those of the booth itself
         self.truth: dict[str, Truth] = {}  # of every capture that the broker acknowledged
         self._turn = itertools.count()
-        self.resent = 0
 
     def known(self) -> dict[str, Known]:
         """Return the truth in the checker's words."""
@@ -143,7 +142,6 @@ class Traffic:
         again = list(self._recent)[-count:]
         for each in reversed(again) if backwards else again:
             await self._send(each.topic, key=each.key, value=each.value, headers=each.headers)
-            self.resent += 1
 
     async def from_other_times(self, draw: float) -> None:
         """Send captures whose station's clock is off, ids and times alike."""

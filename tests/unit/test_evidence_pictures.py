@@ -167,7 +167,11 @@ class TestBadPictures:
         try:
             await pool.prepare([(0, plain())])
             with pytest.raises(Poison, match="longer than"):
+                await pool.prepare([(0, blocks())], effort=SLOW)
+            assert not pool.is_suspect("")  # nobody was named
+            with pytest.raises(Poison, match="longer than"):
                 await pool.prepare([(0, blocks())], effort=SLOW, source="east/line-1")
+            assert pool.is_suspect("east/line-1")
             flood = [
                 asyncio.create_task(pool.prepare([(0, blocks())], effort=SLOW, source="east/line-1")) for _ in range(4)
             ]
