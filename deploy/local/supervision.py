@@ -23,7 +23,7 @@ from schemas.faults import Fatal
 _ANSWER_WITHIN_S: Final = 5.0
 _START_WITHIN_S: Final = 30.0
 _POLL_S: Final = 0.1
-_WANTED: Final = frozenset({"STARTING", "RUNNING", "BACKOFF", "STOPPING"})  # it runs, or will
+_WANTED: Final = frozenset({"STARTING", "RUNNING", "BACKOFF", "STOPPING"})
 
 
 class ProcessInfo(msgspec.Struct, frozen=True):
@@ -46,6 +46,11 @@ class ProcessInfo(msgspec.Struct, frozen=True):
     def gave_up(self) -> bool:
         """Tell whether nobody will start it again: it failed too often, or said itself that there is no use."""
         return self.statename == "FATAL" or (self.statename == "EXITED" and self.exitstatus == programs.EXIT_FATAL)
+
+    @property
+    def runs_or_will(self) -> bool:
+        """Tell whether it runs, or the supervisor starts it again in a moment because it died."""
+        return self.statename in _WANTED or (self.statename == "EXITED" and not self.gave_up)
 
     @property
     def trouble(self) -> str:
@@ -126,14 +131,15 @@ class Supervisor:
         Raises:
             Fatal: one is still there well after its SIGKILL.
         """
-        for name in names:
-            with contextlib.suppress(xmlrpc.client.Fault):  # NOT_RUNNING, or BAD_NAME: there is nothing to stop
-                self._call("supervisor.stopProcess", name, False)
         limits = (program.stop_within_s for name, program in programs.read(self._folder).items() if name in names)
         deadline = time.monotonic() + max(limits, default=0) + 10
+        going = list(names)
         while time.monotonic() < deadline:
+            for name in going:  # again and again: one that has just died is NOT_RUNNING, and then started once more
+                with contextlib.suppress(xmlrpc.client.Fault):  # NOT_RUNNING, or BAD_NAME: there is nothing to stop
+                    self._call("supervisor.stopProcess", name, False)
             infos = self.infos()
-            going = [name for name in names if name in infos and infos[name].statename in _WANTED]
+            going = [name for name in going if name in infos and infos[name].runs_or_will]
             if not going:
                 return
             time.sleep(_POLL_S)

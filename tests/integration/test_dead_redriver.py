@@ -64,9 +64,9 @@ class Post:
         original = Delivery(topic(entity, site), 0, 7, b"the key", value, headers, 0)
         letter_headers = headers_of(original, Poison(reason, "why"), worker="w", failed_at=at)
         await self.outbox.send(topic(Entity.DEAD, site), key=b"the key", value=value, headers=letter_headers)
-        newest = [pair async for pair in read(self.bootstrap, self.trial.name, Wanted()) if pair[1].value == value][-1]
-        assert site == site_of(newest[0].topic)
-        return newest
+        letters = read(self.bootstrap, self.trial.name, Wanted())  # with those that other sites' tests left
+        there = [pair async for pair in letters if site == site_of(pair[0].topic) and pair[1].value == value]
+        return max(there, key=lambda pair: (pair[0].append_ms, pair[0].offset))
 
     async def rejected(self) -> tuple[Letter, Delivery]:
         """Have a capture rejected, and its dead letter sent."""

@@ -253,6 +253,26 @@ class TestHealing:
         other.start("redis-decisions")
         assert status(other, "redis-decisions").healthy
 
+    def test_a_part_that_has_just_died_can_be_stopped(self, other: Parts) -> None:
+        """For a moment it does not run, and the supervisor is about to start it again: it must not."""
+        other.up(servers=ONE, say=silent)
+        until(lambda: status(other, "redis-decisions").uptime_s > 6, within_s=20)  # settled: no pause first
+        pid = other.pid("redis-decisions")
+        assert pid is not None
+        daemon = leftovers.supervisor(other.folder)
+        assert daemon is not None
+        stopping = threading.Thread(target=other.stop, args=["redis-decisions"])
+        daemon.suspend()  # so that it learns of the death first, and of the wish to stop before it has acted on that
+        try:
+            os.kill(pid, signal.SIGKILL)
+            stopping.start()
+            time.sleep(0.5)
+        finally:
+            daemon.resume()
+        stopping.join()
+        time.sleep(1)
+        assert "stopped" == status(other, "redis-decisions").state
+
     def test_a_frozen_part_is_seen_in_bounded_time(self, parts: Parts) -> None:
         """Servers that accept connections but do not answer are unhealthy, and asking them all takes seconds."""
         names = ("kafka", "redis-decisions")
