@@ -13,6 +13,8 @@ import logging
 import os
 import resource
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +28,8 @@ _INSTRUMENTED: Final = (
     *("PIL", "biip", "tests.fuzz.targets"),
 )
 _NICE: Final = 10
-_PAGE: Final = 4096  # bytes, of /proc/self/statm
+_STATM: Final = os.open("/proc/self/statm", os.O_RDONLY)
+_PAGE: Final = 4096  # bytes
 
 
 def main() -> None:
@@ -40,6 +43,7 @@ def main() -> None:
     parser.add_argument("--input", type=Path, help="try this file once")
     asked = parser.parse_args()
     _keep_quiet()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if asked.input is not None:
         _try(asked.name, asked.input)
         return
@@ -52,9 +56,9 @@ def _try(name: str, file: Path) -> None:
 
     target = find(name)
     raw = file.read_bytes()
-    _limit_memory(target.memory_mib)
     faulthandler.dump_traceback_later(target.timeout_s, exit=True)
-    target.check(raw)
+    with _limited(target.memory_mib):
+        target.check(raw)
     faulthandler.cancel_dump_traceback_later()
 
 
@@ -74,7 +78,6 @@ def _fuzz(name: str, out: Path, *, inputs: int, seconds: int, seed: int) -> None
         target.check(raw)  # a seed must hold, and what it imports is imported now
         (corpus / f"{number:04}").write_bytes(raw)
     words.write_text("".join(f'"{_quoted(word)}"\n' for word in target.words))
-    _limit_memory(target.memory_mib)
     mutate = target.mutate
     atheris.Setup(
         [
@@ -86,7 +89,7 @@ def _fuzz(name: str, out: Path, *, inputs: int, seconds: int, seed: int) -> None
             f"-max_len={target.most_bytes}",
             f"-artifact_prefix={out.resolve()}/",
             *([f"-dict={words}"] if target.words else []),
-            "-rss_limit_mb=0",  # the address space is limited instead, see below
+            "-rss_limit_mb=0",  # each check's address space is limited instead, see below
             "-print_final_stats=1",
             "-len_control=0",  # seeds have the size of real messages: no need to grow into it
             str(corpus),
@@ -100,19 +103,24 @@ def _fuzz(name: str, out: Path, *, inputs: int, seconds: int, seed: int) -> None
 def _check(target: Target, raw: bytes, out: Path) -> None:
     """Check one input; keep one that is a find at once, as a library that ends badly may end the process before."""
     try:
-        target.check(raw)
+        with _limited(target.memory_mib):
+            target.check(raw)
     except Exception:
         name = hashlib.sha1(raw, usedforsecurity=False).hexdigest()  # as libFuzzer names it
         (out / f"crash-{name}").write_bytes(raw)
         raise
 
 
-def _limit_memory(memory_mib: int) -> None:
-    """Beyond the limit allocations fail, so that the input at fault is the one at hand."""
-    taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * _PAGE
-    limit = taken + (memory_mib << 20)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+@contextmanager
+def _limited(memory_mib: int) -> Iterator[None]:
+    """Have allocations fail beyond the limit: of the decoder that is checked, not of the fuzzer between two checks."""
+    taken = int(os.pread(_STATM, 64, 0).split()[0]) * _PAGE
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (taken + (memory_mib << 20), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
 def _keep_quiet() -> None:
