@@ -51,6 +51,7 @@ class Breakers:
         for name, event in self._closed.items():
             event.set()
             METRICS.breaker_open.labels(dependency=name).set(0)
+            METRICS.breaker_opened.labels(dependency=name)  # from 0 on, so that the first rise is seen
 
     @property
     def waiting_for(self) -> tuple[str, ...]:

@@ -87,6 +87,7 @@ class Window:
         self._pump: asyncio.Task[None] | None = None
         self._recent: deque[bool] = deque(maxlen=FAILURE_MEMORY)  # True where an event failed for our own reasons
         self.fatal: asyncio.Future[Fatal] = asyncio.get_running_loop().create_future()
+        METRICS.gave_up.labels(entity=self._entity)  # from 0 on, so that the first failure is seen
 
     async def offer(self, delivery: Delivery, acknowledge: Acknowledge) -> None:
         """Take one delivery; wait while as much as allowed is parked. Called in offset order per partition.

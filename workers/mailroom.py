@@ -68,6 +68,8 @@ class Undertaker:
         self._outbox = outbox
         self._entity = entity
         self._worker = worker
+        for reason in Reason:  # counters start at 0: Prometheus sees no rise in one that is born with its first event
+            METRICS.dead_letters.labels(entity=self._entity, reason=reason.value)
 
     async def bury(
         self, delivery: Delivery, fault: Poison, *, failed_at: str | None = None, redrives: int | None = None

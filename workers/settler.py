@@ -39,6 +39,8 @@ class Settler:
         self._store = store
         self._sites = sites
         self._proposer = proposer
+        for site in sites:  # from 0 on, so that the first damage found among what passed is seen
+            METRICS.verdicts.labels(site=site, verdict=Verdict.DAMAGED.value, effect="label")
 
     async def settle(self, delivery: Delivery) -> None:
         """Handle one verdict. Delivered twice it settles once: the store keeps which token went where."""
