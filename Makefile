@@ -43,7 +43,7 @@ test: $(INSTALLED) .venv-training/.installed  ## Everything CI checks: lint, typ
 
 .PHONY: unit
 unit: $(INSTALLED)  ## Tests that need no server
-	$(BIN)/python -m pytest tests/unit tests/contract
+	$(BIN)/python -m pytest -m "not slow" tests/unit tests/contract
 
 .PHONY: integration
 integration: $(INSTALLED)  ## Tests on real Kafka, Redis and Triton, started for them
@@ -73,14 +73,19 @@ fuzz: $(INSTALLED)  ## Every decoder of outside bytes under a fuzzer: SECONDS=30
 chaos: $(INSTALLED)  ## Faults under load, drawn by seed, and a report: FAULTS=30 SEED="1 2 3" ONLY=redis-kill FRESH=1
 	$(BIN)/python -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(foreach seed,$(SEED),--seed $(seed)) $(if $(ONLY),--only $(ONLY)) $(if $(FRESH),--fresh)
 
+.PHONY: alerts
+alerts: $(INSTALLED)  ## Every alert fires and stays quiet as its cases say, under promtool and a real Prometheus
+	$(BIN)/python -m pytest -q tests/contract/test_alerts.py
+
 .PHONY: overload
 overload: $(INSTALLED)  ## Twice the capacity for MINUTES=2, and what comes of it
 	$(BIN)/python -m tests.chaos.overload $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: proof
-proof: $(INSTALLED)  ## All of it in an hour: 30 faults, every fault point, planted mistakes on the full line, overload, a fuzzer
+proof: $(INSTALLED)  ## All of it in an hour: 30 faults, every fault point, planted mistakes on the full line, alerts, overload, a fuzzer
 	$(BIN)/python -m tests.chaos --faults 30 --seed $(or $(SEED),1) --fresh
 	$(BIN)/python -m pytest -q tests/chaos
+	$(MAKE) alerts
 	$(BIN)/python -m tests.chaos.overload
 	$(BIN)/python -m tests.fuzz.run --seconds 120
 

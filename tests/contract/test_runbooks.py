@@ -10,28 +10,16 @@ from typing import Any, Final
 
 import promql_parser as promql
 import pytest
-import yaml  # type: ignore[import-untyped]
-from prometheus_client import Counter, Gauge, Histogram
 
 from cli.commands import COMMANDS
 from cli.tail import Stream
 from deploy.local.endpoints import SERVERS
 from schemas.faults import Reason
-from streams.breakers import SELF
-from telemetry.metrics import METRICS
 from tests.chaos.faults import Kind
+from tests.contract.alert_rules import DEPENDENCIES, ROOT, RULES, TARGET, series
 
-ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = sorted(path for path in (ROOT / "docs/runbooks").glob("*.md") if path.name != "README.md")
-RULES: Final[list[dict[str, Any]]] = [
-    rule
-    for group in yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())["groups"]
-    for rule in group["rules"]
-]
-TARGET: Final = {"job", "instance"}  # what Prometheus adds to every series
-OTHERS: Final = {"up": set[str](), "process_start_time_seconds": set[str]()}
 SECTIONS: Final = ("What you see", "What it means", "What to do", "Over when")
-DEPENDENCIES: Final = {"redis", "gallery", "triton", "kafka", SELF}
 
 # What libraries and servers say, and other words that no source file of ours holds. Seen in real logs.
 NOT_OURS: Final = (
@@ -56,26 +44,12 @@ NOT_OURS: Final = (
 )
 
 
-def series() -> dict[str, set[str]]:
-    """Return every series that workers expose, with its labels."""
-    found = dict(OTHERS)
-    for metric in vars(METRICS).values():
-        name, labels = metric._name, set(metric._labelnames)
-        if isinstance(metric, Counter):
-            found[f"{name}_total"] = labels
-        elif isinstance(metric, Histogram):
-            found |= {f"{name}_bucket": {*labels, "le"}, f"{name}_sum": labels, f"{name}_count": labels}
-        elif isinstance(metric, Gauge):
-            found[name] = labels
-    return found
-
-
 def labels_of(node: Any) -> set[str]:  # noqa: ANN401, PLR0911 - nodes have no common type; one return for each kind
     """Return the labels that an expression's result can have; fail where it uses what does not exist."""
     match node:
         case promql.NumberLiteral() | promql.StringLiteral():
             return set()
-        case promql.ParenExpr() | promql.UnaryExpr():
+        case promql.ParenExpr() | promql.UnaryExpr() | promql.SubqueryExpr():
             return labels_of(node.expr)
         case promql.MatrixSelector():
             return labels_of(node.vector_selector)
