@@ -14,9 +14,18 @@ from typing import Any, Final
 import promql_parser as promql
 import pytest
 import yaml  # type: ignore[import-untyped]
+from prometheus_client import REGISTRY
 
+from budget.store import DecisionStore
+from schemas.faults import Fatal, Reason
+from streams.breakers import SELF, Breakers
+from streams.outbox import Outbox
+from streams.window import Limits, Window
 from tests.contract.alert_rules import DEPENDENCIES, FOLDER, ROOT, RULES, TARGET, series
 from tests.contract.prometheus import Programs, Prometheus, programs, until
+from workers.mailroom import Undertaker
+from workers.proposals import Proposer
+from workers.settler import Settler
 
 FILES: Final = sorted(FOLDER.glob("*_test.yml"))
 TESTS: Final[list[dict[str, Any]]] = [test for path in FILES for test in yaml.safe_load(path.read_text())["tests"]]
@@ -71,6 +80,59 @@ class TestCases:
             assert known[name] | TARGET == labels.keys(), given["series"]
             assert labels["job"] == "sideline"
             assert labels.get("dependency", "redis") in DEPENDENCIES
+
+
+def sample(name: str, **labels: str) -> float | None:
+    """Return what this process would expose, None where there is no such series."""
+    return REGISTRY.get_sample_value(name, labels)
+
+
+class TestFirstEvents:
+    """Counters that alerts watch for a first event are there before it, at 0, or its rise would not be seen."""
+
+    def test_dead_letters_of_every_reason(self) -> None:
+        """From the moment that a worker has what buries."""
+        Undertaker(Outbox("127.0.0.1:9", client_id="test"), entity="born", worker="test")
+
+        assert {0.0} == {sample("sideline_dead_letters_total", entity="born", reason=one.value) for one in Reason}
+
+    async def test_failures_of_our_own_and_openings_of_breakers(self) -> None:
+        """From the moment that a worker has a window."""
+
+        async def nothing(*_: object) -> None:
+            """Handle, bury and probe: never called."""
+
+        breakers = Breakers({"born": nothing})
+        Window(entity="born", handle=nothing, bury=nothing, breakers=breakers, limits=Limits())
+
+        assert 0.0 == sample("sideline_handler_failures_total", entity="born")
+        assert 0.0 == sample("sideline_breaker_opened_total", dependency="born")
+        assert sample("sideline_breaker_opened_total", dependency=SELF) is not None
+
+    async def test_damage_among_what_passed(self) -> None:
+        """For each site, from the settler's start."""
+        store = DecisionStore("redis://127.0.0.1:9", store_id="none")
+        proposer = Proposer(store, Outbox("127.0.0.1:9", client_id="test"), source="test")
+        Settler(store, {"born1": frozenset(), "born2": frozenset()}, proposer)
+
+        assert [0.0, 0.0, None] == [
+            sample("sideline_verdicts_total", site=site, verdict="damaged", effect="label")
+            for site in ("born1", "born2", "born3")
+        ]
+
+
+class TestPrograms:
+    """Where promtool comes from."""
+
+    def test_a_machine_without_them_and_without_apt_is_told_the_fix(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And nothing is left that looks like an installation."""
+        monkeypatch.setenv("PATH", str(tmp_path))
+
+        with pytest.raises(Fatal, match=r"put prometheus and promtool on PATH .*sudo apt-get update"):
+            programs(tmp_path / "cache")
+        assert not (tmp_path / "cache/prometheus").exists()
 
 
 @pytest.fixture(scope="module")
