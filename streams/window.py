@@ -87,7 +87,8 @@ class Window:
         self._pump: asyncio.Task[None] | None = None
         self._recent: deque[bool] = deque(maxlen=FAILURE_MEMORY)  # True where an event failed for our own reasons
         self.fatal: asyncio.Future[Fatal] = asyncio.get_running_loop().create_future()
-        METRICS.gave_up.labels(entity=self._entity)  # from 0 on, so that the first failure is seen
+        for counter in (METRICS.received, METRICS.gave_up):  # from 0 on, so that the first event is seen
+            counter.labels(entity=self._entity)
 
     async def offer(self, delivery: Delivery, acknowledge: Acknowledge) -> None:
         """Take one delivery; wait while as much as allowed is parked. Called in offset order per partition.

@@ -96,7 +96,7 @@ class TestFirstEvents:
 
         assert {0.0} == {sample("sideline_dead_letters_total", entity="born", reason=one.value) for one in Reason}
 
-    async def test_failures_of_our_own_and_openings_of_breakers(self) -> None:
+    async def test_events_failures_of_our_own_and_openings_of_breakers(self) -> None:
         """From the moment that a worker has a window."""
 
         async def nothing(*_: object) -> None:
@@ -105,6 +105,7 @@ class TestFirstEvents:
         breakers = Breakers({"born": nothing})
         Window(entity="born", handle=nothing, bury=nothing, breakers=breakers, limits=Limits())
 
+        assert 0.0 == sample("sideline_events_received_total", entity="born")
         assert 0.0 == sample("sideline_handler_failures_total", entity="born")
         assert 0.0 == sample("sideline_breaker_opened_total", dependency="born")
         assert sample("sideline_breaker_opened_total", dependency=SELF) is not None
