@@ -22,7 +22,8 @@ from training.album import Album
 from training.course import Point
 from training.lessons import CAPTURES, REFERENCES, Rows, classifier_loss, comparison_loss, identity_loss
 from training.networks import Pair, normalised
-from training.untyped import Network, Optimiser, Tensor
+from training.optimiser import Optimiser
+from training.untyped import Network, Tensor
 
 Head = Literal["classifier", "embedding"]
 BOTH: Final[tuple[Head, ...]] = ("classifier", "embedding")
@@ -87,23 +88,20 @@ def learn(
     torch.set_num_threads(threads)
     pair = Pair().to(memory_format=torch.channels_last)
     pair.train()
-    optimiser = torch.optim.AdamW(pair.parameters(), lr=budget.rate, weight_decay=0.02)
+    optimiser = Optimiser(pair, rate=budget.rate)
     draw = _batches(album, budget, heads)
     state = _State.resumed(checkpoint, pair, optimiser, key=f"{seed} {heads} {budget} {len(album)}")
     began, kept = time.monotonic() - state.seconds, time.monotonic()
     sums: dict[str, float] = {}
     counted = 0
     every = max(1, min(EVERY, budget.steps // 10))
-    for step, rate in _rates(budget, began, state.step):
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+    for step, share in _shares(budget, began, state.step):
         rng = draws(Domain.TRAINING, seed, step)
         rows = draw(rng)
         parts = _losses(pair, album, rows, rng, heads)
-        optimiser.zero_grad(set_to_none=True)
         torch.stack(list(parts.values())).sum().backward()
         nn.utils.clip_grad_norm_(pair.parameters(), 2.0)
-        optimiser.step()
+        optimiser.step(share)
         state.step, state.seconds = step, time.monotonic() - began
         counted += 1
         for name, part in parts.items():
@@ -165,7 +163,7 @@ class _State:
         if kept["key"] != key:
             return fresh
         pair.load_state_dict(kept["pair"])
-        optimiser.load_state_dict(kept["optimiser"])
+        optimiser.restore(kept["optimiser"])
         torch.set_rng_state(kept["rng"])
         _log.info("goes on", step=kept["step"])
         return cls(key, kept["step"], kept["seconds"], [Point(**point) for point in kept["course"]])
@@ -180,7 +178,7 @@ class _State:
                 "seconds": self.seconds,
                 "course": [{"step": p.step, "seconds": p.seconds, "losses": p.losses} for p in self.course],
                 "pair": pair.state_dict(),
-                "optimiser": optimiser.state_dict(),
+                "optimiser": optimiser.state(),
                 "rng": torch.get_rng_state(),
             },
             unfinished,
@@ -204,8 +202,8 @@ def _losses(
     return parts
 
 
-def _rates(budget: Budget, began: float, step: int) -> Iterator[tuple[int, float]]:
-    """Yield each step to do and its rate: a short warm-up, then a cosine to zero, hurried if time runs short."""
+def _shares(budget: Budget, began: float, step: int) -> Iterator[tuple[int, float]]:
+    """Yield each step to do and its share of the rate: a warm-up, then a cosine to zero, hurried if time runs short."""
     while step < budget.steps:
         done, spent = step / budget.steps, (time.monotonic() - began) / budget.limit_s
         if spent > done + PATIENCE:
@@ -213,7 +211,7 @@ def _rates(budget: Budget, began: float, step: int) -> Iterator[tuple[int, float
         if done >= 1:
             return
         step += 1
-        yield step, budget.rate * min(done / 0.05 + 0.02, 1.0) * 0.5 * (1 + math.cos(math.pi * done))
+        yield step, min(done / 0.05 + 0.02, 1.0) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _batches(album: Album, budget: Budget, heads: tuple[Head, ...]) -> Callable[[np.random.Generator], Rows]:

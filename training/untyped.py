@@ -6,4 +6,3 @@ from typing import Any
 
 Tensor = Any
 Network = Any
-Optimiser = Any
