@@ -34,6 +34,7 @@ from streams.outbox import Outbox
 from streams.topics import Entity, create_topics, site_of, topic
 from tests.integration.conftest import environment
 
+DATABASE = 13  # of its own, where no worker of the line finds its sites
 CONFIG = BudgetConfig(alpha_ppm=10_000, burst_tokens=3, reserve=0, verdict_delay_ms=1_000)
 
 
@@ -128,10 +129,16 @@ def start(words: list[str], env: dict[str, str]) -> subprocess.Popen[str]:
 
 
 @pytest.fixture
-async def post(servers: Endpoints, unique: str) -> AsyncIterator[Post]:
+def store_url(servers: Endpoints) -> str:
+    """The decision store of these tests."""
+    return servers.redis_decisions_url.rsplit("/", 1)[0] + f"/{DATABASE}"
+
+
+@pytest.fixture
+async def post(servers: Endpoints, store_url: str, unique: str) -> AsyncIterator[Post]:
     """A site of this test's own."""
     await create_topics(servers.kafka_bootstrap, [unique], partitions=1)
-    trial = await Trial.open(servers.redis_decisions_url, unique, CONFIG)
+    trial = await Trial.open(store_url, unique, CONFIG)
     outbox = Outbox(servers.kafka_bootstrap, client_id="test")
     yield Post(trial, outbox, servers.kafka_bootstrap)
     await outbox.close()
@@ -241,13 +248,14 @@ class TestEnds:
         assert Fate.ALREADY is (await post.redriver().redrive(letter, delivery)).fate
         assert [b"1", b"1"] == [dict(one.headers)[REDRIVES] for one in await post.sent(Entity.SCANS)]
 
-    async def test_ctrl_c_and_again(self, post: Post, parts: Parts) -> None:
+    async def test_ctrl_c_and_again(self, post: Post, parts: Parts, store_url: str) -> None:
         """Interrupted while it waits it says what was done; run again it asks for the same permission."""
         letter, _ = await post.rejected()
         words = ["dead", "redrive", letter.ids[0], "--site", post.trial.name]
         env = {
             **environment(),
             "SIDELINE_RUN_DIR": str(parts.folder.root),
+            "SIDELINE_REDIS_DECISIONS_URL": store_url,
             "SIDELINE_STORE_ID": post.trial.store_id,
         }
         for times in (1, 2):
