@@ -26,7 +26,7 @@ from cli.here import Line
 from cli.site import add_site, initialise
 from cli.tape import TopicReader
 from deploy.local.endpoints import Endpoints
-from deploy.local.parts import Parts
+from deploy.local.folder import RunFolder
 from schemas.codec import decode, encode, new_uuid7, read_dead_letter
 from schemas.epcis import ObjectEvent
 from schemas.messages import DeadLetter, DecisionHead, Disposition, Message, Sidelined
@@ -125,11 +125,11 @@ class RunningHerald:
 
 
 @pytest.fixture
-async def herald(parts: Parts, servers: Endpoints, unique: str, tmp_path: Path) -> AsyncIterator[RunningHerald]:
+async def herald(servers: Endpoints, unique: str, tmp_path: Path) -> AsyncIterator[RunningHerald]:
     """A herald that serves a site of its own, whose name says nothing of time zones or places."""
     url = servers.redis_decisions_url.rsplit("/", 1)[0] + f"/{DATABASE}"
     servers = replace(servers, redis_decisions_url=url)
-    line = Line(servers, parts.folder)
+    line = Line(servers, RunFolder.at(tmp_path / "run"))  # the line's own is pinned to its own store
     store_id = await initialise(line, partitions=2)
     await add_site(line, unique, ("line-1",), partitions=2)
     (tmp_path / "sites.toml").write_text(f'[sites.{unique}]\nzone = "Europe/Berlin"\nlocation = "9506000134352"\n')
