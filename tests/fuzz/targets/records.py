@@ -19,7 +19,7 @@ from cli.screen import Screen, on_one_line
 from cli.wording import dead_line, decision_line, disposition_line
 from evidence.calibration import DEFAULT_PATH, Calibration
 from feedback.labels import Heard, Stop, join, truth_of
-from schemas.codec import decode, encode
+from schemas.codec import NO_DOCUMENT, decode, encode
 from schemas.faults import Fatal, Poison
 from schemas.messages import DeadLetter, Decision, Disposition
 from streams.delivery import Delivery
@@ -86,9 +86,11 @@ def _shown(raw: bytes) -> None:
         _is_printable(decision_line(decode(Decision, raw)))
     with suppress(Poison):
         _is_printable(disposition_line(decode(Disposition, raw)))
-    with suppress(msgspec.MsgspecError, RecursionError):
+    try:
         letter = msgspec.json.decode(raw, type=DeadLetter)
-        _is_printable(dead_line(Delivery("t", 0, 0, None, raw, (), 0), letter))
+    except NO_DOCUMENT:
+        return
+    _is_printable(dead_line(Delivery("t", 0, 0, None, raw, (), 0), letter))
 
 
 def _is_printable(line: Text) -> None:
