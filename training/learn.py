@@ -1,4 +1,4 @@
-"""Learning: batches of whole families, augmentation, a schedule that ends on time, checkpoints to go on from."""
+"""Learning: batches of whole families, a schedule that ends on time, checkpoints to go on from."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from schemas.faults import Fatal
 from training.album import Album
 from training.course import Point
 from training.lessons import CAPTURES, REFERENCES, Rows, classifier_loss, comparison_loss, identity_loss
-from training.networks import Pair, normalised
+from training.networks import Pair, unit
 from training.optimiser import Optimiser
 from training.untyped import Network, Tensor
+from training.variation import vary
 
 Head = Literal["classifier", "embedding"]
 BOTH: Final[tuple[Head, ...]] = ("classifier", "embedding")
-BLIND: Final = 1 / 3  # of the views with depth lose it
+ALIKE: Final = 3  # products that look most like the one before them in a batch: one of these comes next
 PATIENCE: Final = 0.02  # of the time may be lost before the schedule hurries: the clock must not touch what need not
 EVERY: Final = 100  # steps between two reports; short lessons report ten times
 
@@ -86,7 +87,7 @@ def learn(
     """
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
-    pair = Pair().to(memory_format=torch.channels_last)
+    pair = Pair(int(album.product.max()) + 1).to(memory_format=torch.channels_last)
     pair.train()
     optimiser = Optimiser(pair, rate=budget.rate)
     draw = _batches(album, budget, heads)
@@ -97,7 +98,7 @@ def learn(
     every = max(1, min(EVERY, budget.steps // 10))
     for step, share in _shares(budget, began, state.step):
         rng = draws(Domain.TRAINING, seed, step)
-        rows = draw(rng)
+        rows = draw(rng, pair.proxies.detach())
         parts = _losses(pair, album, rows, rng, heads)
         torch.stack(list(parts.values())).sum().backward()
         nn.utils.clip_grad_norm_(pair.parameters(), 2.0)
@@ -121,27 +122,6 @@ def learn(
     if checkpoint is not None:
         state.save(checkpoint, pair, optimiser)
     return Lesson(pair, state.step, state.seconds, tuple(state.course))
-
-
-def augment(images: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
-    """Vary uint8[B, 224, 224, 5] into normalised float32: light, contrast, place, order of the colours, depth.
-
-    A shift is at most 6 pixels, less than half a cell, so that damage masks stay true. Half of all batches get another
-    order of red, green and blue: products in colours that the booth never printed. A third of the views lose their
-    depth, so that nothing learns to need it.
-    """
-    count = len(images)
-    if rng.integers(2):
-        images = images[..., [*rng.permutation(3), 3, 4]]
-    shift = [int(pixels) for pixels in rng.integers(-6, 7, 2)]
-    pixels = torch.roll(torch.from_numpy(np.ascontiguousarray(images)), shift, dims=(1, 2)).to(torch.float32)
-    gain = np.ones((count, 1, 1, 5))
-    gain[..., :3] = rng.uniform(0.75, 1.25, (count, 1, 1, 1)) * rng.uniform(0.93, 1.07, (count, 1, 1, 3))
-    gain[rng.random(count) < BLIND, :, :, 3:] = 0
-    lift = np.zeros((count, 1, 1, 5))
-    lift[..., :3] = rng.uniform(-14, 14, (count, 1, 1, 1))
-    pixels.mul_(torch.from_numpy(gain.astype(np.float32))).add_(torch.from_numpy(lift.astype(np.float32)))
-    return normalised(pixels.clamp_(0, 255))
 
 
 @dataclass(slots=True)
@@ -190,14 +170,15 @@ def _losses(
     pair: Network, album: Album, rows: Rows, rng: np.random.Generator, heads: tuple[Head, ...]
 ) -> dict[str, Tensor]:
     """Ask the networks about a batch."""
-    images = augment(album.pixels[rows], rng)
+    images = vary(album.pixels[rows], rng)
     with torch.autocast("cpu", torch.bfloat16):
         answers, (vectors, patches) = pair(images)
     parts = {}
     if "classifier" in heads:
         parts["damage"] = classifier_loss(answers, album, rows)
     if "embedding" in heads:
-        parts["identity"] = 0.5 * identity_loss(vectors, pair.vector_scale)  # learnt long before damage is
+        products = album.product[rows].astype(np.int64)
+        parts["identity"] = 0.5 * identity_loss(vectors, pair.proxies, pair.vector_scale, products)
         parts["comparison"] = comparison_loss(patches, album, rows, pair)
     return parts
 
@@ -214,11 +195,11 @@ def _shares(budget: Budget, began: float, step: int) -> Iterator[tuple[int, floa
         yield step, min(done / 0.05 + 0.02, 1.0) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _batches(album: Album, budget: Budget, heads: tuple[Head, ...]) -> Callable[[np.random.Generator], Rows]:
+def _batches(album: Album, budget: Budget, heads: tuple[Head, ...]) -> Callable[[np.random.Generator, Tensor], Rows]:
     """Return how a batch is drawn: families where there are enough, else damaged and intact views half and half."""
     shelf = _families(album)
     if len(shelf) >= 2:  # noqa: PLR2004 - one family has nothing to be told from
-        return lambda rng: _families_drawn(shelf, budget.products, rng)
+        return lambda rng, proxies: _families_drawn(shelf, budget.products, rng, proxies)
     if "embedding" in heads:
         raise Fatal(
             f"an embedding learns from products with {REFERENCES} references and {CAPTURES} captures each; "
@@ -228,29 +209,48 @@ def _batches(album: Album, budget: Budget, heads: tuple[Head, ...]) -> Callable[
     if not len(hurt) or not len(sound):
         raise Fatal(f"a classifier learns from damaged and intact views; there are {len(hurt)} and {len(sound)}.")
     half = 3 * budget.products
-    return lambda rng: np.concatenate([rng.choice(hurt, half), rng.choice(sound, half)])
+    return lambda rng, _proxies: np.concatenate([rng.choice(hurt, half), rng.choice(sound, half)])
 
 
-def _families(album: Album) -> list[tuple[Rows, Rows]]:
-    """Return the rows of each product that has enough: references int64[n], and pairs int64[n, 2] of captures.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Family:
+    """The rows of a product that has enough of them."""
 
-    Twins lie side by side, so they are pairs; elsewhere any two captures are.
-    """
+    product: int
+    references: Rows  # int64[n]
+    pairs: Rows  # int64[n, 2] of captures: twins lie side by side, elsewhere any two are a pair
+
+
+def _families(album: Album) -> list[_Family]:
+    """Return the products that have enough references and captures."""
     shelf = []
     order = np.argsort(album.product, kind="stable")
     for own in np.split(order, np.flatnonzero(np.diff(album.product[order])) + 1):
         references, captures = own[album.reference[own]], own[~album.reference[own]]
         if len(references) >= REFERENCES and len(captures) >= CAPTURES:
-            shelf.append((references, captures[: len(captures) // 2 * 2].reshape(-1, 2)))
+            pairs = captures[: len(captures) // 2 * 2].reshape(-1, 2)
+            shelf.append(_Family(int(album.product[own[0]]), references, pairs))
     return shelf
 
 
-def _families_drawn(shelf: list[tuple[Rows, Rows]], products: int, rng: np.random.Generator) -> Rows:
-    """Draw whole families: two references, then two pairs of captures of each product."""
-    chosen = rng.choice(len(shelf), min(products, len(shelf)), replace=False)
+def _families_drawn(shelf: list[_Family], products: int, rng: np.random.Generator, proxies: Tensor) -> Rows:
+    """Draw whole families: two references, then two pairs of captures of each product.
+
+    Every second product is one of those whose proxies are most like the one's before it, of a sibling if there is one:
+    strangers are easily told apart and teach little.
+    """
+    own = unit(proxies)[[family.product for family in shelf]].numpy()
+    free = np.ones(len(shelf), bool)
+    chosen: list[int] = []
+    while len(chosen) < min(products, len(shelf)):
+        places = np.flatnonzero(free)
+        if len(chosen) % 2:
+            alike = own[places] @ own[chosen[-1]]
+            places = places[np.argsort(-alike, kind="stable")[:ALIKE]]
+        chosen.append(int(rng.choice(places)))
+        free[chosen[-1]] = False
     drawn: list[NDArray[np.int64]] = []
     for place in chosen:
-        references, twins = shelf[int(place)]
-        drawn.append(rng.choice(references, REFERENCES, replace=False))
-        drawn.append(rng.choice(twins, CAPTURES // 2, replace=False).reshape(-1))
+        drawn.append(rng.choice(shelf[place].references, REFERENCES, replace=False))
+        drawn.append(rng.choice(shelf[place].pairs, CAPTURES // 2, replace=False).reshape(-1))
     return np.concatenate(drawn)

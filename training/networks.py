@@ -79,7 +79,7 @@ class Trunk(nn.Module):
         return self.look(normalised(images.to(torch.float32)))
 
     def look(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Look at normalised float32[B, 224, 224, 5] at three scales; the widest is added to the one before it."""
+        """Look at normalised float[B, 224, 224, 5] at three scales; the widest is added to the one before it."""
         fine = self.fine(pixels.permute(0, 3, 1, 2))  # channels last, as it lies in memory
         coarse = self.coarse(fine)
         around = nn.functional.interpolate(self.back(self.context(coarse)), scale_factor=2.0, mode="nearest")
@@ -135,7 +135,7 @@ class EmbeddingHead(nn.Module):
         vector = self.vector(torch.cat([coarse.amax((2, 3)), coarse.mean((2, 3))], dim=1)).float()
         both = torch.cat([pool.avg_pool2d(fine, 2), pool.max_pool2d(fine, 2), coarse], dim=1)
         patches = self.patch(both).float().flatten(2).transpose(1, 2)
-        return _unit(vector), _unit(patches)
+        return unit(vector), unit(patches)
 
 
 class Served(nn.Module):
@@ -152,18 +152,22 @@ class Served(nn.Module):
 
 
 class Pair(nn.Module):
-    """Both networks while they learn, with the scales between cosines and logits, which are thrown away afterwards."""
+    """Both networks while they learn, with what is thrown away afterwards.
 
-    def __init__(self) -> None:
+    That is the scales between cosines and logits, and a vector that stands for each product learnt from.
+    """
+
+    def __init__(self, products: int = 0) -> None:
         super().__init__()
         self.trunk, self.classifier, self.embedding = Trunk(), ClassifierHead(), EmbeddingHead()
-        self.vector_scale = nn.Parameter(torch.tensor(12.0))
+        self.proxies = nn.Parameter(torch.randn(products, VECTOR) / VECTOR**0.5)
+        self.vector_scale = nn.Parameter(torch.tensor(16.0))
         self.patch_scale = nn.Parameter(torch.tensor(20.0))
         self.cell_line = nn.Parameter(torch.tensor([10.0, 0.3]))  # slope, and the distance where a cell looks damaged
         self.unit_line = nn.Parameter(torch.tensor([8.0, 0.4]))  # the same for a whole view
 
     def forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, Tensor]]:
-        """Return the answers of both heads to normalised float32[B, 224, 224, 5]."""
+        """Return the answers of both heads to normalised float[B, 224, 224, 5]."""
         features = self.trunk.look(images)
         return self.classifier(*features), self.embedding(*features)
 
@@ -172,6 +176,6 @@ class Pair(nn.Module):
         return Served(self.trunk, self.classifier, 4).eval(), Served(self.trunk, self.embedding, 2).eval()
 
 
-def _unit(vectors: Tensor) -> Tensor:
+def unit(vectors: Tensor) -> Tensor:
     """Scale the last axis to length one."""
     return vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(1e-6)

@@ -39,6 +39,18 @@ async def play(line: RunningLine, count: int) -> list[Capture]:
     return captures
 
 
+async def settled(line: RunningLine) -> None:
+    """Wait until captures of all partitions are decided in time: those of a worker that left are nobody's for a while.
+
+    A capture that waited for a rebalance past its deadline says so (`late_on_arrival`), whatever goes away meanwhile.
+    """
+    async with asyncio.timeout(60):
+        while True:
+            captures = await play(line, 16)
+            if {Outcome.DECIDED: 16} == outcomes(await line.decisions(captures, limit_s=30)):
+                return
+
+
 def readiness(line: RunningLine, worker: str) -> dict[str, object]:
     """Return what a worker says at /readyz."""
     ports = {status.name: status.ports for status in line.parts.status()}
@@ -107,6 +119,7 @@ class TestDependencyAway:
     )
     async def test_every_capture_has_one_outcome(self, line: RunningLine, server: str, said: str | None) -> None:
         """The inspector says what it waits for, stays in its group, and afterwards no capture is without an answer."""
+        await settled(line)
         heard: list[object] = []
 
         async def outage() -> None:
