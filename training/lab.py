@@ -87,7 +87,7 @@ def train(head: Head, *, data: Path | None, out: Path, seed: int, steps: int = S
 def _albums(data: Path | None, seed: int, scratch: Path) -> tuple[Album, Album, str]:
     """Return what to learn from, what to measure on, and a name for the first that changes with its content."""
     if data is None:
-        order = Order(seed, "train", *ORDER, twins=True)
+        order = Order(seed, "train", *ORDER, twins=True, depth=1.0)
         lessons = album(order, cache=CACHE)
         exam = album(Order(seed, "test", 40, 300, damage_rate=0.3), cache=CACHE)
         return lessons, exam, f"booth {fingerprint(order)}"

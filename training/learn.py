@@ -21,14 +21,14 @@ from schemas.faults import Fatal
 from training.album import Album
 from training.course import Point
 from training.lessons import CAPTURES, REFERENCES, Rows, classifier_loss, comparison_loss, identity_loss
-from training.networks import Pair, unit
+from training.networks import Pair
 from training.optimiser import Optimiser
 from training.untyped import Network, Tensor
 from training.variation import vary
 
 Head = Literal["classifier", "embedding"]
 BOTH: Final[tuple[Head, ...]] = ("classifier", "embedding")
-ALIKE: Final = 3  # products that look most like the one before them in a batch: one of these comes next
+BLIND: Final = (1 / 3, 1 / 2)  # of references and of captures with depth lose it, so that nothing learns to need it
 PATIENCE: Final = 0.02  # of the time may be lost before the schedule hurries: the clock must not touch what need not
 EVERY: Final = 100  # steps between two reports; short lessons report ten times
 
@@ -87,7 +87,7 @@ def learn(
     """
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
-    pair = Pair(int(album.product.max()) + 1).to(memory_format=torch.channels_last)
+    pair = Pair().to(memory_format=torch.channels_last)
     pair.train()
     optimiser = Optimiser(pair, rate=budget.rate)
     draw = _batches(album, budget, heads)
@@ -98,7 +98,7 @@ def learn(
     every = max(1, min(EVERY, budget.steps // 10))
     for step, share in _shares(budget, began, state.step):
         rng = draws(Domain.TRAINING, seed, step)
-        rows = draw(rng, pair.proxies.detach())
+        rows = draw(rng)
         parts = _losses(pair, album, rows, rng, heads)
         torch.stack(list(parts.values())).sum().backward()
         nn.utils.clip_grad_norm_(pair.parameters(), 2.0)
@@ -170,15 +170,16 @@ def _losses(
     pair: Network, album: Album, rows: Rows, rng: np.random.Generator, heads: tuple[Head, ...]
 ) -> dict[str, Tensor]:
     """Ask the networks about a batch."""
-    images = vary(album.pixels[rows], rng)
+    lost = rng.random((len(rows) + 1) // 2).repeat(2)[: len(rows)]  # twins have depth both, or none of them
+    blind = lost < np.where(album.reference[rows], *BLIND)
+    images = vary(album.pixels[rows], blind, rng)
     with torch.autocast("cpu", torch.bfloat16):
         answers, (vectors, patches) = pair(images)
     parts = {}
     if "classifier" in heads:
         parts["damage"] = classifier_loss(answers, album, rows)
     if "embedding" in heads:
-        products = album.product[rows].astype(np.int64)
-        parts["identity"] = 0.5 * identity_loss(vectors, pair.proxies, pair.vector_scale, products)
+        parts["identity"] = 0.5 * identity_loss(vectors, pair.vector_scale)  # learnt long before damage is
         parts["comparison"] = comparison_loss(patches, album, rows, pair)
     return parts
 
@@ -195,11 +196,11 @@ def _shares(budget: Budget, began: float, step: int) -> Iterator[tuple[int, floa
         yield step, min(done / 0.05 + 0.02, 1.0) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _batches(album: Album, budget: Budget, heads: tuple[Head, ...]) -> Callable[[np.random.Generator, Tensor], Rows]:
+def _batches(album: Album, budget: Budget, heads: tuple[Head, ...]) -> Callable[[np.random.Generator], Rows]:
     """Return how a batch is drawn: families where there are enough, else damaged and intact views half and half."""
     shelf = _families(album)
     if len(shelf) >= 2:  # noqa: PLR2004 - one family has nothing to be told from
-        return lambda rng, proxies: _families_drawn(shelf, budget.products, rng, proxies)
+        return lambda rng: _families_drawn(shelf, budget.products, rng)
     if "embedding" in heads:
         raise Fatal(
             f"an embedding learns from products with {REFERENCES} references and {CAPTURES} captures each; "
@@ -209,48 +210,29 @@ def _batches(album: Album, budget: Budget, heads: tuple[Head, ...]) -> Callable[
     if not len(hurt) or not len(sound):
         raise Fatal(f"a classifier learns from damaged and intact views; there are {len(hurt)} and {len(sound)}.")
     half = 3 * budget.products
-    return lambda rng, _proxies: np.concatenate([rng.choice(hurt, half), rng.choice(sound, half)])
+    return lambda rng: np.concatenate([rng.choice(hurt, half), rng.choice(sound, half)])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Family:
-    """The rows of a product that has enough of them."""
+def _families(album: Album) -> list[tuple[Rows, Rows]]:
+    """Return the rows of each product that has enough: references int64[n], and pairs int64[n, 2] of captures.
 
-    product: int
-    references: Rows  # int64[n]
-    pairs: Rows  # int64[n, 2] of captures: twins lie side by side, elsewhere any two are a pair
-
-
-def _families(album: Album) -> list[_Family]:
-    """Return the products that have enough references and captures."""
+    Twins lie side by side, so they are pairs; elsewhere any two captures are.
+    """
     shelf = []
     order = np.argsort(album.product, kind="stable")
     for own in np.split(order, np.flatnonzero(np.diff(album.product[order])) + 1):
         references, captures = own[album.reference[own]], own[~album.reference[own]]
         if len(references) >= REFERENCES and len(captures) >= CAPTURES:
-            pairs = captures[: len(captures) // 2 * 2].reshape(-1, 2)
-            shelf.append(_Family(int(album.product[own[0]]), references, pairs))
+            shelf.append((references, captures[: len(captures) // 2 * 2].reshape(-1, 2)))
     return shelf
 
 
-def _families_drawn(shelf: list[_Family], products: int, rng: np.random.Generator, proxies: Tensor) -> Rows:
-    """Draw whole families: two references, then two pairs of captures of each product.
-
-    Every second product is one of those whose proxies are most like the one's before it, of a sibling if there is one:
-    strangers are easily told apart and teach little.
-    """
-    own = unit(proxies)[[family.product for family in shelf]].numpy()
-    free = np.ones(len(shelf), bool)
-    chosen: list[int] = []
-    while len(chosen) < min(products, len(shelf)):
-        places = np.flatnonzero(free)
-        if len(chosen) % 2:
-            alike = own[places] @ own[chosen[-1]]
-            places = places[np.argsort(-alike, kind="stable")[:ALIKE]]
-        chosen.append(int(rng.choice(places)))
-        free[chosen[-1]] = False
+def _families_drawn(shelf: list[tuple[Rows, Rows]], products: int, rng: np.random.Generator) -> Rows:
+    """Draw whole families: two references, then two pairs of captures of each product."""
+    chosen = rng.choice(len(shelf), min(products, len(shelf)), replace=False)
     drawn: list[NDArray[np.int64]] = []
     for place in chosen:
-        drawn.append(rng.choice(shelf[place].references, REFERENCES, replace=False))
-        drawn.append(rng.choice(shelf[place].pairs, CAPTURES // 2, replace=False).reshape(-1))
+        references, twins = shelf[int(place)]
+        drawn.append(rng.choice(references, REFERENCES, replace=False))
+        drawn.append(rng.choice(twins, CAPTURES // 2, replace=False).reshape(-1))
     return np.concatenate(drawn)

@@ -1,9 +1,8 @@
 """What the networks are asked while they learn, in the form in which the line will ask it.
 
 The classifier: damage, kinds, severity, place. The embedding (`evidence.identity`, `evidence.discrepancy`): vectors
-find the product among all (a softmax over proxies with a margin of cosine: CosFace, Wang et al. 2018, arXiv
-1801.09414), the patches' chamfer similarity ranks products, and a damaged cell has no like among the references of its
-own product while an intact one has.
+find the product (supervised contrastive, Khosla et al. 2020, arXiv 2004.11362), the patches' chamfer similarity ranks
+products, and a damaged cell has no like among the references of its own product while an intact one has.
 """
 
 from __future__ import annotations
@@ -15,19 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits as logistic
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
 from training.album import Album
-from training.networks import TOP, unit
+from training.networks import TOP
 from training.untyped import Network, Tensor
 
 REFERENCES: Final = 2  # of each product in a batch: these rows first,
 CAPTURES: Final = 4  # then these: two pairs of twins, intact and damaged
 VIEWS: Final = REFERENCES + CAPTURES
-CHOICE: Final = (0, 1, -1)  # whose references a capture's patches are compared with: its own product's, the neighbours'
+CHOICE: Final = 4  # products that a capture's patches are compared with, its own among them
 INSIDE: Final = 0.15  # a cell of which more than this is damage shows damage,
 MOST: Final = 0.5  # and so does one with this share of what the view's most damaged cell has: scratches are thin
-MARGIN: Final = 0.2  # of cosine, by which a product has to be nearer than all others
 OUTSIDE: Final = 0.01  # one of which less than this is damage shows none; what is between says nothing
 
 Rows = NDArray[np.int64]
@@ -47,29 +45,22 @@ def classifier_loss(answers: tuple[Tensor, ...], album: Album, rows: Rows) -> Te
     )
 
 
-def identity_loss(vectors: Tensor, proxies: Tensor, scale: Tensor, products: Rows) -> Tensor:
-    """Choose each view's product among all that are learnt from, by their proxies, with a margin to spare.
-
-    Args:
-        vectors: float32[B, 128] of unit length.
-        proxies: float32[P, 128], one for each product.
-        scale: from cosines to logits.
-        products: int64[B], the row of each view's own proxy.
-    """
-    own = torch.from_numpy(products)
-    cosines = vectors @ unit(proxies).T
-    return cross_entropy((cosines - MARGIN * one_hot(own, len(proxies))) * scale.clamp(1, 30), own)
+def identity_loss(vectors: Tensor, scale: Tensor) -> Tensor:
+    """Pull views of one product together and others apart, in float32[B, 128] of whole families."""
+    count = len(vectors)
+    family = torch.arange(count) // VIEWS
+    itself = torch.eye(count, dtype=torch.bool)
+    same = (family[:, None] == family[None]) & ~itself
+    logits = (vectors @ vectors.T * scale.clamp(1, 30)).masked_fill(itself, -1e4)
+    return -(logits.log_softmax(dim=1) * same).sum() / same.sum()
 
 
 def comparison_loss(patches: Tensor, album: Album, rows: Rows, pair: Network) -> Tensor:
-    """Compare captures with references of some products in the batch: rank these, then find what no reference has.
-
-    Products that look alike lie side by side in a batch (`training.learn`), so their captures are compared with both.
-    """
+    """Compare captures with references of some products in the batch: rank these, then find what no reference has."""
     families = len(rows) // VIEWS
     by_family = patches.reshape(families, VIEWS, *patches.shape[1:])
     own = by_family[:, :REFERENCES].flatten(1, 2)  # [F, R * 196, 48]
-    choice = torch.stack([own.roll(step, 0) for step in CHOICE], dim=1)  # [F, CHOICE, R * 196, 48]
+    choice = torch.stack([own.roll(-step, 0) for step in range(CHOICE)], dim=1)  # [F, CHOICE, R * 196, 48]
     queries = by_family[:, REFERENCES:]  # [F, Q, 196, 48]
     forth, back = _best_cosines(queries, choice), _best_cosines(choice, queries).transpose(1, 2)
     forth, back = forth.flatten(0, 1), back.flatten(0, 1)  # [F * Q, CHOICE, 196], [.., R * 196]

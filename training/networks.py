@@ -22,15 +22,16 @@ CONTEXT: Final = 128  # channels at 7 cells a side: what lies around a cell
 TOP: Final = 10  # cells of a view that speak together: 5 % of them
 
 
-# Of red, green, blue, relief and height: the value that becomes zero, and the step that becomes one. A depth that was
-# not measured is 0 before and lies outside all measured values after.
-MIDDLE: Final = torch.tensor((127.5, 127.5, 127.5, 128.0, 11.0))
-STEP: Final = torch.tensor((127.5, 127.5, 127.5, 32.0, 64.0))
-
-
 def normalised(pixels: Tensor) -> Tensor:
-    """Return float32[B, 224, 224, 5] of the same shape, in place."""
-    return pixels.sub_(MIDDLE).div_(STEP)
+    """Return float32[..., 5] of float32[..., 5], red, green, blue, relief and height as `evidence.frame` makes them.
+
+    Colours from -1 to 1. Relief is bent so that the 13 mm at the edge of a carton are hardly more than a dent of 5 mm;
+    height is in units of 64 mm over the table. What was not measured (0) is 0 in both: no depth at all looks like a
+    table, and the specks that a depth camera leaves out look like nothing.
+    """
+    colours, relief, height = pixels[..., :3], pixels[..., 3:4], pixels[..., 4:]
+    bent = torch.tanh((relief - 128) / 32) * (relief > 0)
+    return torch.cat([(colours - 127.5) / 127.5, bent, (height - 11) / 64 * (height > 0)], dim=-1)
 
 
 def _conv(before: int, after: int, *, stride: int = 1, groups: int = 1) -> Network:
@@ -152,16 +153,12 @@ class Served(nn.Module):
 
 
 class Pair(nn.Module):
-    """Both networks while they learn, with what is thrown away afterwards.
+    """Both networks while they learn, with the scales between cosines and logits, which are thrown away afterwards."""
 
-    That is the scales between cosines and logits, and a vector that stands for each product learnt from.
-    """
-
-    def __init__(self, products: int = 0) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.trunk, self.classifier, self.embedding = Trunk(), ClassifierHead(), EmbeddingHead()
-        self.proxies = nn.Parameter(torch.randn(products, VECTOR) / VECTOR**0.5)
-        self.vector_scale = nn.Parameter(torch.tensor(16.0))
+        self.vector_scale = nn.Parameter(torch.tensor(12.0))
         self.patch_scale = nn.Parameter(torch.tensor(20.0))
         self.cell_line = nn.Parameter(torch.tensor([10.0, 0.3]))  # slope, and the distance where a cell looks damaged
         self.unit_line = nn.Parameter(torch.tensor([8.0, 0.4]))  # the same for a whole view

@@ -48,7 +48,7 @@ class Scale:
     budget: Budget
 
 
-FULL: Final = Scale(train=(600, 5000), test=(80, 1600), budget=Budget(steps=3800, limit_s=1560))
+FULL: Final = Scale(train=(900, 6500), test=(80, 1600), budget=Budget(steps=3800, limit_s=1500))
 QUICK: Final = Scale(train=(24, 160), test=(10, 150), budget=Budget(steps=40, limit_s=60))
 
 
@@ -78,7 +78,7 @@ def bake(scale: Scale, places: Places, *, seed: int, made_by: str) -> Card:
     """
     seconds: dict[str, float] = {}
     with _timed("render", seconds):
-        order = Order(seed, "train", *scale.train, twins=True)
+        order = Order(seed, "train", *scale.train, twins=True, depth=1.0)  # `learn` takes half of it away again
         lessons = album(order, cache=places.cache, say=_chunks)
     with _timed("train", seconds):
         checkpoint = None if places.cache is None else places.cache / f"lesson-{_lesson(order)}.pt"
@@ -141,7 +141,7 @@ def refit(card: Card, scale: Scale, places: Places, *, seed: int) -> Card:
 def _lesson(order: Order) -> str:
     """Return a name for what is learnt from an order that changes when the networks or the lessons do."""
     digest = hashlib.sha256(fingerprint(order).encode())
-    for name in ("networks.py", "lessons.py", "learn.py", "optimiser.py"):
+    for name in ("networks.py", "lessons.py", "learn.py", "optimiser.py", "variation.py"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()[:16]
 

@@ -14,29 +14,27 @@ from numpy.typing import NDArray
 
 from booth.raster import kernel
 from evidence.frame import CHANNELS
-from training.networks import MIDDLE, STEP
+from training.networks import normalised
 from training.untyped import Tensor
 
 SHIFT: Final = 6  # pixels, less than half a cell: damage masks stay true
-BLIND: Final = 1 / 2  # of the views with depth lose it
 
 
-def vary(images: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
+def vary(images: NDArray[np.uint8], blind: NDArray[np.bool_], rng: np.random.Generator) -> Tensor:
     """Vary uint8[B, H, W, 5] into normalised bfloat16 of the same shape.
 
-    Half of all batches get another order of red, green and blue: products in colours that the booth never printed. Half
-    of the views lose their depth, so that nothing learns to need it.
+    Half of all batches get another order of red, green and blue: products in colours that the booth never printed.
+    Views that are `blind`, bool[B], lose their depth.
     """
     count = len(images)
     order = np.array([*(rng.permutation(3) if rng.integers(2) else range(3)), 3, 4])
     shift = rng.integers(-SHIFT, SHIFT + 1, 2)
-    gain, lift = np.ones((count, CHANNELS, 1)), np.zeros((count, CHANNELS, 1))
-    gain[:, :3, 0] = rng.uniform(0.75, 1.25, (count, 1)) * rng.uniform(0.93, 1.07, (count, 3))
-    gain[rng.random(count) < BLIND, 3:] = 0
-    lift[:, :3, 0] = rng.uniform(-14, 14, (count, 1))
-    seen = np.clip(np.arange(256) * gain + lift, 0, 255).astype(np.float32)  # [B, 5, 256]
-    normal = (torch.from_numpy(seen) - MIDDLE[:, None]) / STEP[:, None]
-    table = normal.to(torch.bfloat16).view(torch.int16).numpy()
+    gain, lift = np.ones((count, 1, CHANNELS)), np.zeros((count, 1, CHANNELS))
+    gain[:, 0, :3] = rng.uniform(0.75, 1.25, (count, 1)) * rng.uniform(0.93, 1.07, (count, 3))
+    gain[blind, :, 3:] = 0
+    lift[:, 0, :3] = rng.uniform(-14, 14, (count, 1))
+    seen = np.clip(np.arange(256)[:, None] * gain + lift, 0, 255).astype(np.float32)  # [B, 256, 5]
+    table = normalised(torch.from_numpy(seen)).to(torch.bfloat16).transpose(1, 2).contiguous().view(torch.int16).numpy()
     return torch.from_numpy(_looked_up(images, table, order, shift)).view(torch.bfloat16)
 
 

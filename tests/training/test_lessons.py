@@ -1,0 +1,104 @@
+"""What the networks see and are asked, on numbers small enough to check by hand or by force."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evidence.frame import CHANNELS, SIDE
+from training import lessons
+from training.networks import Pair, normalised, unit
+from training.variation import SHIFT, vary
+
+
+class TestSight:
+    """What networks make of the five channels."""
+
+    def test_no_depth_is_a_flat_table(self) -> None:
+        """Views without depth and specks that were not measured are zero; a dent is not lost beside an edge."""
+        pixels = torch.zeros(3, 2, CHANNELS)
+        pixels[1, :, 3:] = torch.tensor((128.0, 11.0))  # the table
+        pixels[2, :, 3] = torch.tensor((78.0, 1.0))  # a dent of 5 mm, an edge of 12.7 mm
+        seen = normalised(pixels)
+        assert 0 == seen[:2, :, 3:].abs().max()
+        dent, edge = seen[2, :, 3].tolist()
+        assert -1 <= edge < dent < 0.85 * edge
+
+    def test_networks_answer_alike_with_specks_left_out(self) -> None:
+        """A tenth of a table's depth missing moves an answer less than a unit on it does."""
+        torch.manual_seed(0)
+        pair = Pair().eval()
+        table = torch.full((1, SIDE, SIDE, CHANNELS), 100, dtype=torch.uint8)
+        table[..., 3:] = torch.tensor((128, 11), dtype=torch.uint8)
+        specked, unit_on_it = table.clone(), table.clone()
+        specked[torch.rand(1, SIDE, SIDE) < 0.1] *= torch.tensor((1, 1, 1, 0, 0), dtype=torch.uint8)
+        unit_on_it[:, 60:160, 60:160, 4] = 90
+        with torch.no_grad():
+            plain, specks, higher = (pair.trunk(view)[1] for view in (table, specked, unit_on_it))
+        assert (specks - plain).abs().max() == 0
+        assert (higher - plain).abs().max() > 0
+
+
+class TestComparison:
+    """Patches are compared with references."""
+
+    def test_the_best_cosine_is_found_and_learns(self) -> None:
+        """As by comparing every pair, values and gradients."""
+        torch.manual_seed(1)
+        cells, among = unit(torch.randn(3, 4, 7, 5)).requires_grad_(), unit(torch.randn(3, 2, 11, 5)).requires_grad_()
+        found = lessons._best_cosines(cells, among)
+        forced = torch.einsum("fqnc,fkmc->fqknm", cells, among).amax(4)
+        assert torch.allclose(found, forced, atol=1e-6)
+        weight = torch.randn_like(found)
+        for ours, theirs in zip(
+            torch.autograd.grad((found * weight).sum(), (cells, among)),
+            torch.autograd.grad((forced * weight).sum(), (cells, among)),
+            strict=True,
+        ):
+            assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+class TestVariation:
+    """Light, place, colours and depth of a batch."""
+
+    PIXELS = np.random.default_rng(3).integers(0, 256, (4, 20, 24, CHANNELS), np.uint8)
+
+    def varied(self, seed: int, blind: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return what networks see."""
+        seen = vary(self.PIXELS, blind, np.random.default_rng(seed))
+        assert seen.dtype == torch.bfloat16
+        return np.asarray(seen.double().numpy(), np.float64)
+
+    def test_pixels_keep_their_order_and_move_together(self) -> None:
+        """Every channel is one of the picture's own, moved by the same few pixels, and brighter where that was."""
+        moved, plain = set(), normalised(torch.from_numpy(self.PIXELS).float()).numpy()
+        for seed in range(8):
+            seen = self.varied(seed, np.zeros(4, bool))
+            fits = [
+                (down, right)
+                for down in range(-SHIFT, SHIFT + 1)
+                for right in range(-SHIFT, SHIFT + 1)
+                if np.abs(seen - np.roll(plain, (down, right), (1, 2)))[..., 3:].max() < 0.02
+            ]
+            assert 1 == len(fits)
+            moved.update(fits)
+            colours = np.roll(self.PIXELS, fits[0], (1, 2))[..., :3]
+            for view in range(4):
+                alike = np.corrcoef(seen[view, ..., :3].reshape(-1, 3).T, colours[view].reshape(-1, 3).T)[:3, 3:]
+                assert (np.sort(alike.max(1)) > 0.95).all()
+                assert {0, 1, 2} == set(alike.argmax(1))
+        assert len(moved) > 3
+
+    def test_blind_views_have_no_depth(self) -> None:
+        """As from a camera that measures none; the others keep theirs."""
+        seen = self.varied(1, np.array([True, False, True, False]))
+        assert 0 == np.abs(seen[[0, 2], ..., 3:]).max()
+        assert seen[[1, 3], ..., 3:].std() > 0.3
+        assert seen[..., :3].std() > 0.2
+
+    def test_light_stays_within_what_a_pixel_can_hold(self) -> None:
+        """0 to 255, however bright."""
+        seen = self.varied(2, np.zeros(4, bool))[..., :3]
+        assert seen.min() >= -1
+        assert seen.max() <= 1
