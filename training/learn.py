@@ -170,9 +170,7 @@ def _losses(
     pair: Network, album: Album, rows: Rows, rng: np.random.Generator, heads: tuple[Head, ...]
 ) -> dict[str, Tensor]:
     """Ask the networks about a batch."""
-    lost = rng.random((len(rows) + 1) // 2).repeat(2)[: len(rows)]  # twins have depth both, or none of them
-    blind = lost < np.where(album.reference[rows], *BLIND)
-    images = vary(album.pixels[rows], blind, rng)
+    images = vary(album.pixels[rows], _blind(album.reference[rows], rng), rng)
     with torch.autocast("cpu", torch.bfloat16):
         answers, (vectors, patches) = pair(images)
     parts = {}
@@ -182,6 +180,12 @@ def _losses(
         parts["identity"] = 0.5 * identity_loss(vectors, pair.vector_scale)  # learnt long before damage is
         parts["comparison"] = comparison_loss(patches, album, rows, pair)
     return parts
+
+
+def _blind(reference: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Choose which views of a batch, bool[B] references or captures, lose their depth: of twins both, or none."""
+    drawn = rng.random((len(reference) + 1) // 2).repeat(2)[: len(reference)]
+    return np.asarray(drawn < np.where(reference, *BLIND))
 
 
 def _shares(budget: Budget, began: float, step: int) -> Iterator[tuple[int, float]]:

@@ -60,7 +60,7 @@ def comparison_loss(patches: Tensor, album: Album, rows: Rows, pair: Network) ->
     families = len(rows) // VIEWS
     by_family = patches.reshape(families, VIEWS, *patches.shape[1:])
     own = by_family[:, :REFERENCES].flatten(1, 2)  # [F, R * 196, 48]
-    choice = torch.stack([own.roll(-step, 0) for step in range(CHOICE)], dim=1)  # [F, CHOICE, R * 196, 48]
+    choice = torch.stack([own.roll(-step, 0) for step in range(CHOICE)], dim=1)  # [F, CHOICE, R * 196, 48], own first
     queries = by_family[:, REFERENCES:]  # [F, Q, 196, 48]
     forth, back = _best_cosines(queries, choice), _best_cosines(choice, queries).transpose(1, 2)
     forth, back = forth.flatten(0, 1), back.flatten(0, 1)  # [F * Q, CHOICE, 196], [.., R * 196]

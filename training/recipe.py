@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 CARD: Final = "card.json"
 PROBES: Final = 16  # views on which an exported file must answer as its network does
-SLOWEST_STEP_S: Final = 0.6  # 0.2 on two idle cores
+SLOWEST_STEP_S: Final = 0.6  # 0.5 on two idle cores
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from evidence.frame import CHANNELS, SIDE
-from training import lessons
+from training import learn, lessons
 from training.networks import Pair, normalised, unit
 from training.variation import SHIFT, vary
 
@@ -26,7 +26,7 @@ class TestSight:
         assert -1 <= edge < dent < 0.85 * edge
 
     def test_networks_answer_alike_with_specks_left_out(self) -> None:
-        """A tenth of a table's depth missing moves an answer less than a unit on it does."""
+        """A tenth of a table's depth missing moves no feature; a unit on it does."""
         torch.manual_seed(0)
         pair = Pair().eval()
         table = torch.full((1, SIDE, SIDE, CHANNELS), 100, dtype=torch.uint8)
@@ -96,6 +96,15 @@ class TestVariation:
         assert 0 == np.abs(seen[[0, 2], ..., 3:]).max()
         assert seen[[1, 3], ..., 3:].std() > 0.3
         assert seen[..., :3].std() > 0.2
+
+    def test_twins_lose_their_depth_together(self) -> None:
+        """Half of the captures and a third of the references do, never one of a pair alone."""
+        reference = np.arange(6_000) % 6 < 2
+        pairs = learn._blind(reference, np.random.default_rng(0)).reshape(-1, 2)
+        assert (pairs[:, 0] == pairs[:, 1]).all()
+        of_references = reference.reshape(-1, 2)[:, 0]
+        assert abs(pairs[of_references].mean() - 1 / 3) < 0.06
+        assert abs(pairs[~of_references].mean() - 1 / 2) < 0.05
 
     def test_light_stays_within_what_a_pixel_can_hold(self) -> None:
         """0 to 255, however bright."""

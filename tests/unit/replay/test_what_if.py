@@ -90,8 +90,8 @@ class TestSimulation:
     def test_a_larger_budget_catches_no_less(self, seed: int) -> None:
         """Where no line, station or audit has a part in it; and every window keeps the larger cap.
 
-        Both ways are simulated: on record verdicts came that no simulation has. It is no law: a threshold answers to
-        what it has stopped: of seeds 1 to 16 the first loses one unit of 62.
+        Both ways are simulated: on record verdicts came that no simulation has. It is no law, as a threshold answers
+        to what it has stopped: of seeds 1 to 16 the first loses one unit of 62.
         """
         roomy = msgspec.structs.replace(
             CONFIG, lines={}, beta_ppm=200_000, burst_diverts=100, audit_ppm=0, audit_max_ppm=0
