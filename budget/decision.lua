@@ -666,7 +666,7 @@ local function decide()
   local action, divert, withheld = "none", "none", false
   local threshold, of_line, audit_ppm, scope = nil, nil, config.audit_ppm, ""
   if outcome == "decided" and now_ms >= decide_by_ms then
-    outcome, reason = "undetermined", "late"
+    outcome, reason = "undetermined", reason ~= "" and reason or "late"
     bump("late")
   end
 

@@ -160,7 +160,7 @@ class Model:
         outcome, reason, action, divert, withheld = request.ask, request.reason, "none", "none", False
         threshold, audit_ppm, line = None, self.config.audit_ppm, None
         if request.ask is Outcome.DECIDED and now_ms >= request.decide_by_ms:
-            outcome, reason = Outcome.UNDETERMINED, "late"
+            outcome, reason = Outcome.UNDETERMINED, request.reason or "late"
         if outcome is Outcome.DECIDED and request.score is not None:
             self.seq += 1
             self.damage.add(self.config.alpha_ppm, burst_tokens=self.config.burst_tokens)

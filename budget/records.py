@@ -28,7 +28,8 @@ class Request:
     and without the fields that the store's script writes (`budget.heads` renders them). `digest` is the SHA-256 of the
     capture's raw bytes; the same capture id with another digest is refused. `audit_draw_ppm` is the caller's keyed hash
     of the capture id, uniform in 0..999999 and independent of the score; `recheck_draw_ppm` another one. `redrive` is
-    the number of the permission under which a rejected capture was worked on once more, 0 for none.
+    the number of the permission under which a rejected capture was worked on once more, 0 for none. `reason` is that of
+    the outcome asked for; with a decision it says why, should the store hear of it after the deadline.
 
     Raises:
         Poison: `unreadable` for an id that no one may use.

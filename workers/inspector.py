@@ -134,8 +134,9 @@ class Inspector:
         except Poison as fault:
             raise (FailedAgain(fault, redrive) if redrive else fault) from fault.__cause__
         reach(FaultPoint.INVESTIGATED)
+        if_late = request.reason or self._why_late(arrival, "late")  # the deadline may pass on the way to the store
         with METRICS.stage.labels(stage="decide").time():
-            return await self._store.decide(dataclasses.replace(request, redrive=redrive))
+            return await self._store.decide(dataclasses.replace(request, redrive=redrive, reason=if_late))
 
     async def _investigate(self, arrival: Arrival) -> Request:
         """Gather the evidence and ask for a decision, or for `undetermined` where the deadline is over."""
@@ -155,9 +156,12 @@ class Inspector:
         return self._answers.decided(arrival, findings, score=score + offset, score_offset=offset)
 
     def _undetermined(self, arrival: Arrival, reason: str) -> Request:
-        """Ask for `undetermined`, naming the dependency that was away meanwhile, if one was."""
+        return self._answers.without_score(arrival, Outcome.UNDETERMINED, self._why_late(arrival, reason))
+
+    def _why_late(self, arrival: Arrival, otherwise: str) -> str:
+        """Name the dependency that was away while there was time, if one was: that explains more than being late."""
         away = self._breakers.away_between(arrival.append_ms, arrival.decide_by_ms)
-        return self._answers.without_score(arrival, Outcome.UNDETERMINED, f"{away}_away" if away else reason)
+        return f"{away}_away" if away else otherwise
 
     async def _answer(self, arrival: Arrival, record: Record) -> None:
         """Send what is on record: decision and sideline, or the dead letter of a rejection."""

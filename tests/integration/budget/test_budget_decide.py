@@ -218,6 +218,13 @@ class TestNotDecided:
         state = await site.store.state(site.name)
         assert (0, 3 * MICRO, 1, 1) == (state.seq, state.balance, state.undetermined, state.late)
 
+    async def test_past_its_deadline_it_says_what_was_away_meanwhile(self, site: Trial) -> None:
+        """The caller knows why a decision may come too late, and cannot know that it will."""
+        late = read(await site.decide(0, reason="redis_away", decide_by_ms=site.now_ms() - 1))
+        assert (Outcome.UNDETERMINED, "redis_away") == (late.outcome, late.reason)
+        in_time = read(await site.decide(0, reason="redis_away"))
+        assert (Outcome.DECIDED, "above_threshold") == (in_time.outcome, in_time.reason)
+
     async def test_undetermined_on_request_keeps_the_callers_reason(self, site: Trial) -> None:
         """Even past the deadline: what was away explains more than that it is late."""
         request = site.line.request(

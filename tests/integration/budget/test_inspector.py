@@ -1,12 +1,13 @@
-"""An inspector and permissions to redrive, on the real store: which attempt may use one, and what its letter says."""
+"""An inspector on the real store: permissions to redrive and what their letters say, and what is said of being late."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from budget.redrives import Rejected
 from budget.sample import Trial
 from evidence.calibration import DEFAULT_PATH, Calibration
 from schemas.codec import encode, new_uuid7, read_dead_letter
-from schemas.faults import Poison, Reason
+from schemas.faults import Poison, Reason, Retryable
 from schemas.messages import Capture, DeadLetter, Evidence, Identity, View
 from schemas.words import KINDS, MICRO, Outcome, Pattern
 from settings.line import Settings
@@ -57,11 +58,13 @@ class Views(Investigator):
         """Miss them at first."""
         self.calibration = calibration
         self.missing = True
+        self.busy_until = 0.0
 
     async def investigate(self, capture: Capture, *, append_ms: int) -> Findings:
         """Find the views, or do not."""
         if self.missing:
             raise Poison(Reason.VIEW_MISSING, "no such file")
+        time.sleep(max(0.0, self.busy_until - time.time()))  # noqa: ASYNC251 - nothing else runs, so no one notices that the time is over
         kinds = [-3 * MICRO] * len(KINDS)
         return Findings(Evidence(pattern=Pattern.CLASSIFIER, classifier=-3 * MICRO, kinds=kinds), Identity())
 
@@ -74,6 +77,7 @@ class Bench:
     inspector: Inspector
     outbox: Kept
     views: Views
+    breakers: Breakers
 
     def delivery(self, **changes: Any) -> Delivery:  # noqa: ANN401 - fields of many types
         """Deliver the capture."""
@@ -117,7 +121,7 @@ class Bench:
 async def bench(site: Trial) -> Bench:
     """An inspector whose views are missing."""
     calibration = await asyncio.to_thread(Calibration.load, Path(__file__).parents[3] / DEFAULT_PATH)
-    outbox, views = Kept(), Views(calibration)
+    outbox, views, breakers = Kept(), Views(calibration), Breakers({"redis": site.store.verify})
     inspector = Inspector(
         settings=Settings(store_id=site.store_id, decide_within_s=600.0),
         sites={site.name: frozenset({"line-1"})},
@@ -126,9 +130,9 @@ async def bench(site: Trial) -> Bench:
         answers=Answers(calibration=calibration, served=Served("classifier:1", "embedding:1"), audit_key="key"),
         outbox=outbox,
         undertaker=Undertaker(outbox, entity="capture", worker="inspector-1"),
-        breakers=Breakers({}),
+        breakers=breakers,
     )
-    return Bench(site, inspector, outbox, views)
+    return Bench(site, inspector, outbox, views, breakers)
 
 
 class TestPermission:
@@ -194,3 +198,22 @@ class TestPermission:
         delivery = bench.delivery(decide_by=datetime(1, 1, 1, tzinfo=UTC))
         await bench.handle(delivery)
         assert Outcome.UNDETERMINED is (await bench.look(delivery)).outcome
+
+
+class TestLate:
+    """The deadline passes after the evidence is there and before the store hears of it."""
+
+    @pytest.mark.parametrize(("away", "reason"), [(True, "redis_away"), (False, "late")])
+    async def test_says_what_was_away_meanwhile(self, bench: Bench, *, away: bool, reason: str) -> None:
+        """The store sees only that it is late; whoever asked knows why."""
+        decide_by = datetime.now(UTC) + timedelta(seconds=1.5)
+        bench.views.missing, bench.views.busy_until = False, decide_by.timestamp() + 0.05
+        delivery = bench.delivery(decide_by=decide_by)
+        if away:
+            bench.breakers.trip(Retryable("redis", "no answer"))
+            await bench.breakers.all_closed()
+        await bench.handle(delivery)
+        record = await bench.look(delivery)
+        assert (Outcome.UNDETERMINED, reason, 1) == (record.outcome, record.reason, bench.outbox.decisions)
+        assert 1 == (await bench.site.store.state(bench.site.name)).late
+        await bench.breakers.close()
