@@ -70,7 +70,8 @@ def learn(
 
     An embedding needs families: at least two references and two pairs of captures of a product. The classifier alone
     learns from any album, damaged and intact views half and half. The same album, budget, seed and threads give the
-    same pair, if the time suffices and nothing interrupts.
+    same pair, if the time suffices and nothing interrupts. Learns on the GPU that torch sees, if it sees one; there a
+    pair is not the same to the last bit, and pictures stay in memory and go over batch by batch.
 
     Args:
         album: what to learn from.
@@ -87,7 +88,9 @@ def learn(
     """
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
-    pair = Pair().to(memory_format=torch.channels_last)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    _log.info("learns", device=device.type, steps=budget.steps, views=len(album))
+    pair = Pair().to(device, memory_format=torch.channels_last)
     pair.train()
     optimiser = Optimiser(pair, rate=budget.rate)
     draw = _batches(album, budget, heads)
@@ -121,7 +124,7 @@ def learn(
     pair.eval()
     if checkpoint is not None:
         state.save(checkpoint, pair, optimiser)
-    return Lesson(pair, state.step, state.seconds, tuple(state.course))
+    return Lesson(pair.cpu(), state.step, state.seconds, tuple(state.course))
 
 
 @dataclass(slots=True)
@@ -139,7 +142,7 @@ class _State:
         fresh = cls(key, 0, 0.0, [])
         if path is None or not path.exists():
             return fresh
-        kept = torch.load(path, weights_only=True)
+        kept = torch.load(path, weights_only=True, map_location="cpu")
         if kept["key"] != key:
             return fresh
         pair.load_state_dict(kept["pair"])
@@ -169,9 +172,10 @@ class _State:
 def _losses(
     pair: Network, album: Album, rows: Rows, rng: np.random.Generator, heads: tuple[Head, ...]
 ) -> dict[str, Tensor]:
-    """Ask the networks about a batch."""
-    images = vary(album.pixels[rows], _blind(album.reference[rows], rng), rng)
-    with torch.autocast("cpu", torch.bfloat16):
+    """Ask the networks about a batch, where they are."""
+    device = pair.patch_scale.device
+    images = vary(album.pixels[rows], _blind(album.reference[rows], rng), rng).to(device)
+    with torch.autocast(device.type, torch.bfloat16):
         answers, (vectors, patches) = pair(images)
     parts = {}
     if "classifier" in heads:

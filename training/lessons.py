@@ -34,9 +34,11 @@ Rows = NDArray[np.int64]
 def classifier_loss(answers: tuple[Tensor, ...], album: Album, rows: Rows) -> Tensor:
     """Add up the questions; severity is asked of damaged views only, and the place of each kind on its own map."""
     damage, kinds, severity, _, cells = answers
-    is_damaged, is_major, is_kind = (_floats(truth[rows]) for truth in (album.damaged, album.major, album.kinds))
+    is_damaged, is_major, is_kind = (
+        _beside(damage, truth[rows]) for truth in (album.damaged, album.major, album.kinds)
+    )
     how_bad = (logistic(severity[:, 0], is_major, reduction="none") * is_damaged).sum() / is_damaged.sum().clamp_min(1)
-    covered = shown(album.cells[rows]).flatten(1)[:, None] * is_kind[:, :, None]  # [B, 7, 196]
+    covered = _beside(cells, shown(album.cells[rows])).flatten(1)[:, None] * is_kind[:, :, None]  # [B, 7, 196]
     return (
         logistic(damage[:, 0], is_damaged)
         + logistic(kinds, is_kind)
@@ -48,8 +50,8 @@ def classifier_loss(answers: tuple[Tensor, ...], album: Album, rows: Rows) -> Te
 def identity_loss(vectors: Tensor, scale: Tensor) -> Tensor:
     """Pull views of one product together and others apart, in float32[B, 128] of whole families."""
     count = len(vectors)
-    family = torch.arange(count) // VIEWS
-    itself = torch.eye(count, dtype=torch.bool)
+    family = torch.arange(count, device=vectors.device) // VIEWS
+    itself = torch.eye(count, dtype=torch.bool, device=vectors.device)
     same = (family[:, None] == family[None]) & ~itself
     logits = (vectors @ vectors.T * scale.clamp(1, 30)).masked_fill(itself, -1e4)
     return -(logits.log_softmax(dim=1) * same).sum() / same.sum()
@@ -65,7 +67,9 @@ def comparison_loss(patches: Tensor, album: Album, rows: Rows, pair: Network) ->
     forth, back = _best_cosines(queries, choice), _best_cosines(choice, queries).transpose(1, 2)
     forth, back = forth.flatten(0, 1), back.flatten(0, 1)  # [F * Q, CHOICE, 196], [.., R * 196]
     alike = (forth.mean(2) + back.mean(2)) / 2
-    ranking = cross_entropy(alike * pair.patch_scale.clamp(1, 60), torch.zeros(len(alike), dtype=torch.long))
+    ranking = cross_entropy(
+        alike * pair.patch_scale.clamp(1, 60), torch.zeros(len(alike), dtype=torch.long, device=alike.device)
+    )
     captured = rows.reshape(families, VIEWS)[:, REFERENCES:].reshape(-1)
     distance = 1 - forth[:, 0]  # [Q, 196]
     cells = (distance - pair.cell_line[1]) * pair.cell_line[0].clamp(1, 40)
@@ -73,8 +77,8 @@ def comparison_loss(patches: Tensor, album: Album, rows: Rows, pair: Network) ->
     units = (stands_out - pair.unit_line[1]) * pair.unit_line[0].clamp(1, 40)
     return (
         ranking
-        + _where(cells, shown(album.cells[captured]).flatten(1))
-        + logistic(units, _floats(album.damaged[captured]))
+        + _where(cells, _beside(cells, shown(album.cells[captured])).flatten(1))
+        + logistic(units, _beside(units, album.damaged[captured]))
     )
 
 
@@ -86,15 +90,21 @@ def _best_cosines(cells: Tensor, among: Tensor) -> Tensor:
     families, sets, count, size = cells.shape
     _, others, pool, _ = among.shape
     with torch.no_grad():
-        cosines = torch.bmm(cells.flatten(1, 2), among.flatten(1, 2).transpose(1, 2)).numpy()
-        best = torch.from_numpy(cosines.reshape(families, sets, count, others, pool).argmax(axis=4))
+        cosines = torch.bmm(cells.flatten(1, 2), among.flatten(1, 2).transpose(1, 2))
+        best = _best_of(cosines.reshape(families, sets, count, others, pool))
     of_set = (torch.arange(families)[:, None] * others + torch.arange(others)) * pool  # [F, K]: its first row
+    of_set = of_set.to(best.device)
     rows = (best + of_set[:, None, None, :]).transpose(2, 3)  # [F, Q, K, N]
     nearest = nn.functional.embedding(rows, among.reshape(-1, size))  # [F, Q, K, N, C]
     return (cells[:, :, None] * nearest).sum(-1)
 
 
-def shown(shares: NDArray[np.float32]) -> Tensor:
+def _best_of(values: Tensor) -> Tensor:
+    """Return the index of the greatest along the last axis; numpy takes half as long as torch on a CPU."""
+    return values.argmax(-1) if values.is_cuda else torch.from_numpy(values.numpy().argmax(-1))
+
+
+def shown(shares: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turn the damaged share of each cell, float32[B, 14, 14], into 1 (damage), 0 (none) or 0.5 (no telling).
 
     Shares below zero mean that nobody marked the place (`training.reading`).
@@ -102,7 +112,7 @@ def shown(shares: NDArray[np.float32]) -> Tensor:
     most = shares.max(axis=(1, 2), keepdims=True)
     shows = (shares > INSIDE) | ((shares >= MOST * most) & (shares > OUTSIDE))
     told = np.where(shows, 1.0, np.where(shares < OUTSIDE, 0.0, 0.5))
-    return torch.from_numpy(np.where(shares < 0, 0.5, told).astype(np.float32))
+    return np.where(shares < 0, 0.5, told).astype(np.float32)
 
 
 def _where(logits: Tensor, truth: Tensor) -> Tensor:
@@ -115,5 +125,6 @@ def _where(logits: Tensor, truth: Tensor) -> Tensor:
     return torch.stack(shares).mean()
 
 
-def _floats(values: NDArray[np.bool_] | NDArray[np.float32]) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32))
+def _beside(answers: Tensor, truth: NDArray[np.bool_] | NDArray[np.float32]) -> Tensor:
+    """Return the truth as float32 on the device of the answers."""
+    return torch.from_numpy(truth.astype(np.float32)).to(answers.device)

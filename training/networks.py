@@ -23,15 +23,16 @@ TOP: Final = 10  # cells of a view that speak together: 5 % of them
 
 
 def normalised(pixels: Tensor) -> Tensor:
-    """Return float32[..., 5] of float32[..., 5], red, green, blue, relief and height as `evidence.frame` makes them.
+    """Return float32[B, 5, ...] of float32[B, 5, ...], red, green, blue, relief, height as `evidence.frame` makes them.
 
     Colours from -1 to 1. Relief is bent so that the 13 mm at the edge of a carton are hardly more than a dent of 5 mm;
     height is in units of 64 mm over the table. What was not measured (0) is 0 in both: no depth at all looks like a
-    table, and the specks that a depth camera leaves out look like nothing.
+    table, and the specks that a depth camera leaves out look like nothing. Channels lie apart: together, as they come,
+    this cost the served models 3 ms a view.
     """
-    colours, relief, height = pixels[..., :3], pixels[..., 3:4], pixels[..., 4:]
+    colours, relief, height = pixels[:, :3], pixels[:, 3:4], pixels[:, 4:]
     bent = torch.tanh((relief - 128) / 32) * (relief > 0)
-    return torch.cat([(colours - 127.5) / 127.5, bent, (height - 11) / 64 * (height > 0)], dim=-1)
+    return torch.cat([(colours - 127.5) / 127.5, bent, (height - 11) / 64 * (height > 0)], dim=1)
 
 
 def _conv(before: int, after: int, *, stride: int = 1, groups: int = 1) -> Network:
@@ -77,11 +78,11 @@ class Trunk(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalise, then look."""
-        return self.look(normalised(images.to(torch.float32)))
+        return self.look(normalised(images.permute(0, 3, 1, 2).to(torch.float32)))
 
     def look(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Look at normalised float[B, 224, 224, 5] at three scales; the widest is added to the one before it."""
-        fine = self.fine(pixels.permute(0, 3, 1, 2))  # channels last, as it lies in memory
+        """Look at normalised float[B, 5, 224, 224] at three scales; the widest is added to the one before it."""
+        fine = self.fine(pixels)
         coarse = self.coarse(fine)
         around = nn.functional.interpolate(self.back(self.context(coarse)), scale_factor=2.0, mode="nearest")
         return fine, coarse + around
@@ -164,7 +165,7 @@ class Pair(nn.Module):
         self.unit_line = nn.Parameter(torch.tensor([8.0, 0.4]))  # the same for a whole view
 
     def forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, Tensor]]:
-        """Return the answers of both heads to normalised float[B, 224, 224, 5]."""
+        """Return the answers of both heads to normalised float[B, 5, 224, 224]."""
         features = self.trunk.look(images)
         return self.classifier(*features), self.embedding(*features)
 

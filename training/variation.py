@@ -21,7 +21,7 @@ SHIFT: Final = 6  # pixels, less than half a cell: damage masks stay true
 
 
 def vary(images: NDArray[np.uint8], blind: NDArray[np.bool_], rng: np.random.Generator) -> Tensor:
-    """Vary uint8[B, H, W, 5] into normalised bfloat16 of the same shape.
+    """Vary uint8[B, H, W, 5] into normalised bfloat16[B, 5, H, W], which lies in memory channels last as it came.
 
     Half of all batches get another order of red, green and blue: products in colours that the booth never printed.
     Views that are `blind`, bool[B], lose their depth.
@@ -29,13 +29,13 @@ def vary(images: NDArray[np.uint8], blind: NDArray[np.bool_], rng: np.random.Gen
     count = len(images)
     order = np.array([*(rng.permutation(3) if rng.integers(2) else range(3)), 3, 4])
     shift = rng.integers(-SHIFT, SHIFT + 1, 2)
-    gain, lift = np.ones((count, 1, CHANNELS)), np.zeros((count, 1, CHANNELS))
-    gain[:, 0, :3] = rng.uniform(0.75, 1.25, (count, 1)) * rng.uniform(0.93, 1.07, (count, 3))
-    gain[blind, :, 3:] = 0
-    lift[:, 0, :3] = rng.uniform(-14, 14, (count, 1))
-    seen = np.clip(np.arange(256)[:, None] * gain + lift, 0, 255).astype(np.float32)  # [B, 256, 5]
-    table = normalised(torch.from_numpy(seen)).to(torch.bfloat16).transpose(1, 2).contiguous().view(torch.int16).numpy()
-    return torch.from_numpy(_looked_up(images, table, order, shift)).view(torch.bfloat16)
+    gain, lift = np.ones((count, CHANNELS, 1)), np.zeros((count, CHANNELS, 1))
+    gain[:, :3, 0] = rng.uniform(0.75, 1.25, (count, 1)) * rng.uniform(0.93, 1.07, (count, 3))
+    gain[blind, 3:] = 0
+    lift[:, :3, 0] = rng.uniform(-14, 14, (count, 1))
+    seen = np.clip(np.arange(256) * gain + lift, 0, 255).astype(np.float32)  # [B, 5, 256]
+    table = normalised(torch.from_numpy(seen)).to(torch.bfloat16).view(torch.int16).numpy()
+    return torch.from_numpy(_looked_up(images, table, order, shift)).view(torch.bfloat16).permute(0, 3, 1, 2)
 
 
 @kernel

@@ -17,12 +17,12 @@ class TestSight:
 
     def test_no_depth_is_a_flat_table(self) -> None:
         """Views without depth and specks that were not measured are zero; a dent is not lost beside an edge."""
-        pixels = torch.zeros(3, 2, CHANNELS)
-        pixels[1, :, 3:] = torch.tensor((128.0, 11.0))  # the table
-        pixels[2, :, 3] = torch.tensor((78.0, 1.0))  # a dent of 5 mm, an edge of 12.7 mm
+        pixels = torch.zeros(3, CHANNELS, 2)
+        pixels[1, 3:] = torch.tensor((128.0, 11.0))[:, None]  # the table
+        pixels[2, 3] = torch.tensor((78.0, 1.0))  # a dent of 5 mm, an edge of 12.7 mm
         seen = normalised(pixels)
-        assert 0 == seen[:2, :, 3:].abs().max()
-        dent, edge = seen[2, :, 3].tolist()
+        assert 0 == seen[:2, 3:].abs().max()
+        dent, edge = seen[2, 3].tolist()
         assert -1 <= edge < dent < 0.85 * edge
 
     def test_networks_answer_alike_with_specks_left_out(self) -> None:
@@ -64,15 +64,20 @@ class TestVariation:
 
     PIXELS = np.random.default_rng(3).integers(0, 256, (4, 20, 24, CHANNELS), np.uint8)
 
+    def plain(self) -> NDArray[np.float32]:
+        """Return what networks would see without variation."""
+        seen = normalised(torch.from_numpy(self.PIXELS).permute(0, 3, 1, 2).float())
+        return np.asarray(seen.permute(0, 2, 3, 1).numpy(), np.float32)
+
     def varied(self, seed: int, blind: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return what networks see."""
         seen = vary(self.PIXELS, blind, np.random.default_rng(seed))
         assert seen.dtype == torch.bfloat16
-        return np.asarray(seen.double().numpy(), np.float64)
+        return np.asarray(seen.permute(0, 2, 3, 1).double().numpy(), np.float64)
 
     def test_pixels_keep_their_order_and_move_together(self) -> None:
         """Every channel is one of the picture's own, moved by the same few pixels, and brighter where that was."""
-        moved, plain = set(), normalised(torch.from_numpy(self.PIXELS).float()).numpy()
+        moved, plain = set(), self.plain()
         for seed in range(8):
             seen = self.varied(seed, np.zeros(4, bool))
             fits = [
