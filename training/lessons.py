@@ -32,7 +32,10 @@ Rows = NDArray[np.int64]
 
 
 def classifier_loss(answers: tuple[Tensor, ...], album: Album, rows: Rows) -> Tensor:
-    """Add up the questions; severity is asked of damaged views only, and the place of each kind on its own map."""
+    """Add up the questions; severity is asked of damaged views only, and the place of each kind on its own map.
+
+    Views come in pairs: twins, where the album has them.
+    """
     damage, kinds, severity, _, cells = answers
     is_damaged, is_major, is_kind = (
         _beside(damage, truth[rows]) for truth in (album.damaged, album.major, album.kinds)
@@ -44,6 +47,7 @@ def classifier_loss(answers: tuple[Tensor, ...], album: Album, rows: Rows) -> Te
         + logistic(kinds, is_kind)
         + 0.3 * how_bad
         + _where(cells.flatten(2), covered)
+        + _against_twins(cells.flatten(2), covered)
     )
 
 
@@ -123,6 +127,19 @@ def _where(logits: Tensor, truth: Tensor) -> Tensor:
     loss = logistic(logits, (truth > 0.75).float(), reduction="none")  # noqa: PLR2004 - between no telling and yes
     shares = [(loss * told).sum() / told.sum().clamp_min(1) for told in (truth > 0.75, truth < 0.25)]  # noqa: PLR2004
     return torch.stack(shares).mean()
+
+
+def _against_twins(logits: Tensor, truth: Tensor) -> Tensor:
+    """Where one view of a pair shows damage and the other shows none, the other has to say less, and to say no.
+
+    All that twins do not share is damage, so nothing else can answer this. The first half is a pairwise logistic loss
+    (RankNet, Burges et al. 2005) on the logits of a cell in both, float[B, kinds, cells]; truth as for `_where`.
+    """
+    said, twin = logits.unflatten(0, (-1, 2)), logits.unflatten(0, (-1, 2)).flip(1)
+    shows = truth.unflatten(0, (-1, 2))
+    told = ((shows > 0.75) & (shows.flip(1) < 0.25)).float()  # noqa: PLR2004 - as in `_where`
+    loss = (nn.functional.softplus(twin - said) + nn.functional.softplus(twin)) / 2
+    return (loss * told).sum() / told.sum().clamp_min(1)
 
 
 def _beside(answers: Tensor, truth: NDArray[np.bool_] | NDArray[np.float32]) -> Tensor:

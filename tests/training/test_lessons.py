@@ -59,6 +59,39 @@ class TestComparison:
             assert torch.allclose(ours, theirs, atol=1e-5)
 
 
+class TestTwins:
+    """Two views alike to the last grain of noise, but for damage."""
+
+    TRUTH = torch.tensor([[[0.0, 0.0, 0.0]], [[1.0, 0.5, 0.0]]])  # of one kind in three cells; the second is damaged
+
+    def loss(self, *logits: tuple[float, float, float]) -> float:
+        """Return what the pair loses for saying this, in either order of the two."""
+        said = torch.tensor(logits, dtype=torch.float32)[:, None]
+        both = lessons._against_twins(said, self.TRUTH), lessons._against_twins(said.flip(0), self.TRUTH.flip(0))
+        assert both[0] == both[1]
+        return float(both[0])
+
+    def test_only_the_cell_that_tells_them_apart_is_asked_about(self) -> None:
+        """Not one where nobody can tell, nor one where both show nothing."""
+        plain = self.loss((-2, 0, 0), (2, 0, 0))
+        assert plain == self.loss((-2, 9, 9), (2, -9, -9))
+        assert abs(plain - (np.log1p(np.exp(-4)) + np.log1p(np.exp(-2))) / 2) < 1e-6
+
+    def test_what_both_say_of_it_counts_against_them(self) -> None:
+        """Artwork makes both say damage: that loses, and a difference alone is not enough."""
+        right, both, shifted = (
+            self.loss((-2, 0, 0), (2, 0, 0)),
+            self.loss((2, 0, 0), (2, 0, 0)),
+            self.loss((2, 0, 0), (6, 0, 0)),
+        )
+        assert right < shifted < both
+
+    def test_two_damaged_views_and_two_intact_ones_say_nothing(self) -> None:
+        """As in an album without twins."""
+        same = torch.ones(2, 1, 3)
+        assert 0 == lessons._against_twins(torch.randn(2, 1, 3), same) == lessons._against_twins(same, 0 * same)
+
+
 class TestVariation:
     """Light, place, colours and depth of a batch."""
 
