@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -21,10 +22,14 @@ _EXAMPLES: Final = """Examples:
 
   sideline train classifier --data photos/ --backbone resnet50.onnx --normalise imagenet --out models/ --seed 3
 
+  sideline train classifier --data photos/ --backbone mobilenet.onnx --fine-tune --steps 600 --out models/
+
   sideline train classifier --out models/       the booth's network; needs torch
 """
 STEPS: Final = 1500
-_Steps = Annotated[int, typer.Option(min=1, help="Of learning a network; without meaning beside --backbone.")]
+_Steps = Annotated[
+    int, typer.Option(min=1, help="Of learning a network or, of 16 views, with --fine-tune; else without meaning.")
+]
 _Seed = Annotated[int, typer.Option(help="Of folds, pictures, first weights and batches.")]
 
 
@@ -45,8 +50,16 @@ def classifier(
     ] = None,
     backbone: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.onnx", help="A pretrained image backbone, kept frozen; fine-tuning is not offered."),
+        typer.Option(metavar="FILE.onnx", help="A pretrained image backbone, kept as it is without --fine-tune."),
     ] = None,
+    fine_tune: Annotated[
+        bool,
+        typer.Option(
+            "--fine-tune",
+            help="Let the backbone go on learning, from six in ten products, before the head is fitted on the others. "
+            "Needs many photographs, and torch: make training.",
+        ),
+    ] = False,
     normalise: Annotated[
         str | None,
         typer.Option(
@@ -64,10 +77,11 @@ def classifier(
 ) -> None:
     """Train the classifier of damage.
 
-    With --backbone: a linear head on the frozen features of a pretrained network, for small sets of real photographs;
-    it needs no torch and a minute. Its figures come from ten rounds of five folds in which everything that is chosen
-    is chosen again. DIR gets a served model, card.json and three charts; features are kept in DIR.features, so that
-    an interrupted run goes on and a repeated one is quick. Depth is not used: such backbones know none.
+    With --backbone: a linear head on the features of a pretrained network, for small sets of real photographs; it needs
+    no torch and a minute, unless the backbone is to be tuned. Its figures come from ten rounds of five folds in which
+    everything that is chosen is chosen again. DIR gets a served model, card.json and three charts; features are kept in
+    DIR.features and a tuned backbone in DIR.tuned, so that an interrupted run goes on and a repeated one is quick.
+    Depth is not used: such backbones know none.
 
     The score is the log-odds of damage at the share of damage in the data; a line's is far lower. Kinds and severity
     are learnt where at least ten views have and ten lack them, else they are the base rate.
@@ -82,7 +96,10 @@ def classifier(
         return
     if data is None:
         raise Fatal("--backbone needs photographs to learn from: add --data DIR")
-    _photographs(data, backbone, out, normalise=normalise, mirror=mirror, rounds=rounds, seed=seed)
+    if fine_tune:
+        _where_torch_is()
+    tuning = steps if fine_tune else None
+    _photographs(data, backbone, out, normalise=normalise, mirror=mirror, rounds=rounds, seed=seed, tuning=tuning)
 
 
 def embedding(
@@ -122,14 +139,8 @@ def fusion(
 
 
 def _networks(head: str, *, data: Path | None, out: Path, seed: int, steps: int) -> None:
-    """Train a network where torch is: here, or in the training environment's Python."""
-    if importlib.util.find_spec("torch") is None:
-        if TRAINING_PYTHON.exists() and _AGAIN not in os.environ:
-            python = str(TRAINING_PYTHON)
-            os.execve(  # noqa: S606 - our own command line, in the other environment
-                python, [python, "-m", "cli.main", *sys.argv[1:]], {**os.environ, _AGAIN: "1"}
-            )
-        raise Fatal("learning a network needs torch: make training")
+    """Train a network."""
+    _where_torch_is()
     for name, value in (
         importlib.import_module("training.lab").train(head, data=data, out=out, seed=seed, steps=steps).items()
     ):
@@ -137,10 +148,29 @@ def _networks(head: str, *, data: Path | None, out: Path, seed: int, steps: int)
     print(f"wrote {out}")
 
 
+def _where_torch_is() -> None:
+    """Go on where torch is: here, or with the same command line in the training environment's Python."""
+    if importlib.util.find_spec("torch") is None:
+        if TRAINING_PYTHON.exists() and _AGAIN not in os.environ:
+            python = str(TRAINING_PYTHON)
+            os.execve(  # noqa: S606 - our own command line, in the other environment
+                python, [python, "-m", "cli.main", *sys.argv[1:]], {**os.environ, _AGAIN: "1"}
+            )
+        raise Fatal("learning a network needs torch: make training")
+
+
 def _photographs(
-    data: Path, backbone: Path, out: Path, *, normalise: str | None, mirror: bool, rounds: int, seed: int
+    data: Path,
+    backbone: Path,
+    out: Path,
+    *,
+    normalise: str | None,
+    mirror: bool,
+    rounds: int,
+    seed: int,
+    tuning: int | None,
 ) -> None:
-    """Train on frozen features, with progress on standard error and figures on standard output."""
+    """Train on features, with progress on standard error and figures on standard output."""
     if importlib.util.find_spec("onnx") is None or importlib.util.find_spec("sklearn") is None:
         raise Fatal("needs the laboratory's libraries (onnx, scikit-learn): make install")
     from cli.meter import Meter
@@ -154,6 +184,11 @@ def _photographs(
     if not backbone.is_file():
         raise Fatal(f"there is no backbone {backbone}: name an ONNX file")
     console = Screen(stderr=True, highlight=False, soft_wrap=True)
+    tune = None
+    if tuning is not None:
+        learn = importlib.import_module("training.tune").tune
+        tune = functools.partial(learn, folder=Path(f"{out}.tuned"), steps=tuning, seed=seed)
+    options = f"{'' if tuning is None else f' --fine-tune --steps {tuning}'}{'' if mirror else ' --no-mirror'}"
     wish = Wish(
         backbone=backbone,
         out=out,
@@ -161,13 +196,16 @@ def _photographs(
         normalise=None if normalise is None else Normalise(normalise),
         flip=mirror,
         rounds=rounds,
-        made_by=f"sideline train classifier --backbone {backbone.name} --seed {seed}{'' if mirror else ' --no-mirror'}",
+        made_by=f"sideline train classifier --backbone {backbone.name} --seed {seed}{options}",
+        tune=tune,
     )
     photographs = open_data_set(data)
     for note in photographs.notes:
         console.print(f"data: {note}", markup=False)
     with Meter(console) as meter:
         card = train(photographs, wish, say=lambda words: console.print(words, markup=False), tell=meter.say)
+    if card.tuned_on:
+        print(f"the backbone learnt from {card.tuned_on} other captures")
     print(f"captures {card.captures}, damaged {card.damaged}, views {card.views}, left out {len(card.left_out)}")
     for name, value in card.figures.items():
         print(f"{name.replace('_', ' ')}: {value:.3f}")

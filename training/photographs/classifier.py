@@ -7,7 +7,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ from evidence.triton import CLASSIFIER
 from schemas.faults import Fatal
 from schemas.words import KINDS
 from training.data.form import DataSet, Sample
+from training.data.split import split_by_product
 from training.graft import ANSWERS, Head, graft, write
 from training.photographs.anatomy import Anatomy, Normalise, examine
 from training.photographs.charts import WORST, draw_mistakes, draw_reliability, draw_roc
@@ -37,6 +38,8 @@ _PROBES: Final = 4
 
 Say = Callable[[str], None]
 Tell = Callable[[str, int, int], None]  # a stage, how much of it is done, of how much
+Tune = Callable[[Anatomy, DataSet, Tell], Anatomy]  # a backbone and what it is to learn from, to another backbone
+TUNING: Final = {"backbone": 0.6, "head": 0.4}  # shares of products: no figure is of pictures the backbone learnt from
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Wish:
     flip: bool = True
     rounds: int = ROUNDS  # of measuring
     made_by: str = "sideline train classifier"
+    tune: Tune | None = None  # given, the backbone learns from `TUNING` of the products before the head is fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class PhotoCard:
     model_sha256: str
     model_bytes: int
     view_ms: float  # of CPU, one thread
+    tuned_on: int = 0  # captures that the backbone learnt from; they are none of `captures`
 
     def save(self, path: Path) -> None:
         """Write the card as JSON, whole."""
@@ -82,7 +87,7 @@ class PhotoCard:
 
 
 def train(data: DataSet, wish: Wish, *, say: Say, tell: Tell) -> PhotoCard:
-    """Examine the backbone, compute features, measure, fit, graft, prove, and write everything into `wish.out`.
+    """Examine the backbone, tune it if wished, compute features, measure, fit, graft, prove; write into `wish.out`.
 
     Features are kept beside that folder (`<out>.features`), so that what was interrupted goes on and what is repeated
     is quick. The same data, backbone, options and seed give the same model.
@@ -93,6 +98,12 @@ def train(data: DataSet, wish: Wish, *, say: Say, tell: Tell) -> PhotoCard:
     anatomy = examine(wish.backbone, wish.normalise)
     say(anatomy.sentence())
     learn, test = parted(data)
+    tuned_on = 0
+    if wish.tune is not None:
+        shares = split_by_product(replace(data, samples=tuple(learn)), TUNING, wish.seed)
+        tuned_on, learn = len(shares["backbone"].samples), list(shares["head"].samples)
+        say(f"{tuned_on} captures for the backbone, {len(learn)} of other products for the head and its figures")
+        anatomy = wish.tune(anatomy, shares["backbone"], tell)
     wanted = [sample for sample in (*learn, *test) if sample.label is not None]
     features, left_out = _features(anatomy, wish, wanted, say, tell)
     rows = gather(learn, features)
@@ -133,6 +144,7 @@ def train(data: DataSet, wish: Wish, *, say: Say, tell: Tell) -> PhotoCard:
         model_sha256=hashlib.sha256(model).hexdigest(),
         model_bytes=len(model),
         view_ms=places,
+        tuned_on=tuned_on,
     )
     card.save(wish.out / CARD)
     return card
