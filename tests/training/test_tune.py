@@ -216,3 +216,19 @@ class TestTuning:
         anatomy = examine(backbone(), Normalise.UNIT)
         with pytest.raises(Fatal, match="10 damaged and 10 intact"):
             tuning.tune(anatomy, open_data_set(photographs(6)), quiet, folder=tmp_path, steps=2, seed=0)
+
+    @pytest.mark.parametrize("column", [[], [("product",)]], ids=["too-few", "one-product"])
+    def test_products_that_cannot_be_parted_are_said(
+        self, photographs: MakePhotographs, backbone: MakeBackbone, tmp_path: Path, column: list[tuple[str]]
+    ) -> None:
+        """Too few captures for two shares, or all of one product."""
+        folder = photographs(30 if column else 12)
+        if column:
+            lines = (folder / "manifest.csv").read_text().splitlines()
+            text = "\n".join([f"{lines[0]},product_id", *(f"{line},one" for line in lines[1:])])
+            (folder / "manifest.csv").write_text(text + "\n")
+        words = ("--data", folder, "--backbone", backbone(), "--out", tmp_path / "m", "--fine-tune")
+        result = CliRunner().invoke(app, ["train", "classifier", *map(str, words)])
+        assert isinstance(result.exception, Fatal)
+        assert "leave out --fine-tune" in str(result.exception)
+        assert not (tmp_path / "m").exists()

@@ -6,7 +6,7 @@ import hashlib
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -101,6 +101,7 @@ def train(data: DataSet, wish: Wish, *, say: Say, tell: Tell) -> PhotoCard:
     tuned_on = 0
     if wish.tune is not None:
         shares = split_by_product(replace(data, samples=tuple(learn)), TUNING, wish.seed)
+        _check_shares(shares)
         tuned_on, learn = len(shares["backbone"].samples), list(shares["head"].samples)
         say(f"{tuned_on} captures for the backbone, {len(learn)} of other products for the head and its figures")
         anatomy = wish.tune(anatomy, shares["backbone"], tell)
@@ -148,6 +149,18 @@ def train(data: DataSet, wish: Wish, *, say: Say, tell: Tell) -> PhotoCard:
     )
     card.save(wish.out / CARD)
     return card
+
+
+def _check_shares(shares: Mapping[str, DataSet]) -> None:
+    """Refuse to tune where products cannot be parted so that there is something to learn from and to measure on."""
+    for name, share in shares.items():
+        labels = [sample.label.damaged for sample in share.samples if sample.label is not None]
+        damaged = sum(labels)
+        if min(damaged, len(labels) - damaged) < LEAST:
+            raise Fatal(
+                f"fine-tuning parts the products; for the {name} there are {damaged} damaged and "
+                f"{len(labels) - damaged} intact captures, {LEAST} of each are the least: leave out --fine-tune"
+            )
 
 
 def fit_head(rows: Rows, *, seed: int) -> tuple[Head, tuple[str, ...], float]:
