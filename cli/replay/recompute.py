@@ -90,7 +90,7 @@ def request_of(decision: Decision, *, score: int | None, fusion: str) -> Request
         append_ms=milliseconds(decision.decided_at),  # the store let it in
         decide_by_ms=milliseconds(decision.decide_by),
         ask=decision.outcome if score is None else Outcome.DECIDED,
-        reason=decision.reason if score is None else "",
+        reason="" if decision.outcome is Outcome.DECIDED else decision.reason,  # what was away is nobody's arithmetic
         score=score,
         major=decision.evidence is not None and decision.evidence.major,
         identity_conflict=decision.identity is not None and decision.identity.conflict,

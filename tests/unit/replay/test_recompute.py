@@ -76,6 +76,7 @@ class TestEqual:
         pending=st.tuples(tokens, tokens),
         seq=st.integers(0, 2**50),
         left_ms=st.integers(-5, 5),
+        if_late=st.sampled_from(["", "late", "redis_away"]),
     )
     @settings(deadline=None, max_examples=300)
     def test_any_recorded_integers_replay_bit_for_bit(
@@ -89,6 +90,7 @@ class TestEqual:
         pending: tuple[int, int],
         seq: int,
         left_ms: int,
+        if_late: str,
     ) -> None:
         """Whatever evidence, accounts, threshold and lot, through the bytes of the record."""
         model = Model(CONFIG, frozenset({"line-1"}))
@@ -105,6 +107,7 @@ class TestEqual:
             append_ms=START_MS,
             decide_by_ms=START_MS + left_ms,
             ask=Outcome.DECIDED,
+            reason=if_late,
             score=fuse(evidence, identity, CALIBRATION) + (offset or 0),
             major=evidence.major,
             identity_conflict=identity.conflict,
