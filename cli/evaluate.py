@@ -26,7 +26,7 @@ _EXAMPLES: Final = """Examples:
 
   sideline evaluate --data photos/ --split test --out /tmp/evaluation
 
-  sideline evaluate --rows /tmp/evaluation/rows.jsonl --prevalence 0.0005 --out /tmp/again
+  sideline evaluate --rows /tmp/evaluation/rows.jsonl --prevalence 0.0005 --rate 0.02 --out /tmp/again
 
   sideline evaluate --booth 21 --captures 60000 --products 2000 --processes 16 --out night   (recall at FPR 0.0005)
 """
@@ -63,6 +63,10 @@ def evaluate(
     prevalence: Annotated[
         float, typer.Option(min=1e-6, max=0.5, help="Of damage on the line that precisions are stated for.")
     ] = 0.001,
+    rate: Annotated[
+        list[float] | None,
+        typer.Option(min=1e-6, max=0.5, help="Another false positive rate to tell recall at; again for more."),
+    ] = None,
     min_slice: Annotated[
         int, typer.Option(min=1, help="Captures of a class without which no slice is named the worst.")
     ] = 30,
@@ -114,7 +118,7 @@ def evaluate(
             raise Fatal(
                 f"{rows} holds rows of {about.source}, not of {source.name}: leave the source out, or name that"
             )
-        wanted = Wanted(_command(), prevalence, min_slice, source)
+        wanted = Wanted(_command(), prevalence, min_slice, source, rate or ())
         report = write(about, found, out, wanted, say=meter.say)
     print(words(report.figures))
     console.print(f"the whole of it: {out / HTML}", soft_wrap=True, highlight=False)

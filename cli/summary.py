@@ -89,6 +89,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     damaged: int = 0
     random_true_positives: float = 0.0
     luck: float = 1.0  # probability that random stops catch as many
+    hindsight_true_positives: int = 0  # of one threshold, chosen afterwards, at as many stops of intact units
     undetermined_reasons: dict[str, int] = {}
     undetermined_explained: dict[str, int] = {}  # by outage
     takeovers: list[Takeover] = []
@@ -153,6 +154,7 @@ def summarise(
         damaged=damaged,
         random_true_positives=round(found.by_chance, 2),
         luck=float(f"{found.luck:.3g}"),
+        hindsight_true_positives=found.in_hindsight,
         undetermined_reasons=dict(Counter(one.reason for one in undetermined)),
         undetermined_explained=dict(Counter(outage.what for outage in explained if outage is not None)),
         takeovers=list(takeovers),

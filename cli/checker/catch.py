@@ -17,12 +17,13 @@ FEWEST_DAMAGED: Final = 5  # damaged units that a run must have met before findi
 
 @dataclass(frozen=True, slots=True)
 class Catch:
-    """How much damage was stopped, and what chance would have stopped with as many stops."""
+    """How much damage was stopped, and what chance, and hindsight, would have stopped with as many."""
 
     stops: int
     hits: int
     damaged: int
     scored: int
+    in_hindsight: int  # hits of the one threshold that no more intact units lie above than were stopped
 
     @property
     def by_chance(self) -> float:
@@ -44,7 +45,22 @@ def catch(in_sequence: Sequence[Decision], truth: Mapping[str, Known]) -> Catch:
     """Count the stops for damage against the truth."""
     known = [(one, truth[one.capture_id]) for one in in_sequence if one.capture_id in truth]
     stops = [fact for one, fact in known if one.divert == Divert.DAMAGE]
-    return Catch(len(stops), sum(fact.damaged for fact in stops), sum(fact.damaged for _, fact in known), len(known))
+    hits = sum(fact.damaged for fact in stops)
+    return Catch(
+        stops=len(stops),
+        hits=hits,
+        damaged=sum(fact.damaged for _, fact in known),
+        scored=len(known),
+        in_hindsight=_in_hindsight(known, len(stops) - hits),
+    )
+
+
+def _in_hindsight(known: Sequence[tuple[Decision, Known]], alarms: int) -> int:
+    """Count the damaged units above the lowest single threshold that so many intact ones, at most, lie above."""
+    intact = sorted((one.score for one, fact in known if not fact.damaged and one.score is not None), reverse=True)
+    threshold = intact[alarms] if alarms < len(intact) else None
+    hurt = [one.score for one, fact in known if fact.damaged and one.score is not None]
+    return sum(threshold is None or score > threshold for score in hurt)
 
 
 def check_catch(in_sequence: Sequence[Decision], truth: Mapping[str, Known]) -> list[Finding]:

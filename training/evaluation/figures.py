@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -32,6 +33,8 @@ from training.scores import threshold_at
 
 HEADLINE: Final = Way.ARRIVED  # the way that slices and mistakes are told of
 _ECE_DRAWS: Final = 200  # each sorts all captures anew
+
+Worth = Callable[[str, Table, NDArray[np.float64]], "Merit"]  # a name, captures, their scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,15 @@ class Figures:
     most_false_alarms: Slice | None
 
 
-def figures(about: About, rows: Sequence[Row], *, prevalence: float, least: int, draws: int = DRAWS) -> Figures:
+def figures(
+    about: About,
+    rows: Sequence[Row],
+    *,
+    prevalence: float,
+    least: int,
+    rates: Sequence[float] = RATES,
+    draws: int = DRAWS,
+) -> Figures:
     """Return all figures.
 
     Args:
@@ -113,6 +124,7 @@ def figures(about: About, rows: Sequence[Row], *, prevalence: float, least: int,
         rows: all of them.
         prevalence: of damage on the line that precisions are stated for.
         least: captures of a class that a slice needs to be named the worst.
+        rates: of false positives that recall is told at.
         draws: of products, for intervals.
 
     Raises:
@@ -125,6 +137,7 @@ def figures(about: About, rows: Sequence[Row], *, prevalence: float, least: int,
     scores = headline.scores(HEADLINE)
     parts = tuple(slices(headline, scores, threshold_at(scores, headline.damaged, ALWAYS)))
     lowest, most = worst(parts, least=least)
+    worth: Worth = partial(merit, prevalence=prevalence, rates=rates, draws=draws)
     return Figures(
         captures=len(table),
         damaged=int(table.damaged.sum()),
@@ -134,9 +147,9 @@ def figures(about: About, rows: Sequence[Row], *, prevalence: float, least: int,
         prevalence=prevalence,
         unlabelled=sum(row.damaged is None and not row.refused for row in rows),
         refused=dict(Counter(row.refused.partition(":")[0] for row in rows if row.refused)),
-        ways=tuple(_way(table, way, about.prior, prevalence, draws) for way in Way if table.answered(way).any()),
+        ways=tuple(_way(table, way, about.prior, worth, draws) for way in Way if table.answered(way).any()),
         patterns=tuple(_patterns(headline, about.prior, draws)),
-        ablations=tuple(_ablations(table, prevalence, draws)),
+        ablations=tuple(_ablations(table, worth)),
         groups=tuple(_groups(table)),
         open_sets=tuple(open_sets(table.rows, about.limits, gallery=about.products)),
         named={way.value: named(table, way) for way in (Way.BY_IMAGE, Way.ARRIVED)},
@@ -146,7 +159,9 @@ def figures(about: About, rows: Sequence[Row], *, prevalence: float, least: int,
     )
 
 
-def merit(name: str, table: Table, scores: NDArray[np.float64], *, prevalence: float, draws: int = DRAWS) -> Merit:
+def merit(
+    name: str, table: Table, scores: NDArray[np.float64], *, prevalence: float, rates: Sequence[float], draws: int
+) -> Merit:
     """Return what scores float64[N] are worth for the captures of a table."""
     return Merit(
         name=name,
@@ -156,12 +171,12 @@ def merit(name: str, table: Table, scores: NDArray[np.float64], *, prevalence: f
         official_may_be=official_doubt(scores, table.damaged, table.major, table.product, draws=draws),
         recalls=tuple(
             recall_with_doubt(scores, table.damaged, table.product, rate, prevalence=prevalence, draws=draws)
-            for rate in RATES
+            for rate in rates
         ),
     )
 
 
-def _way(table: Table, way: Way, prior: int, prevalence: float, draws: int) -> WayFigures:
+def _way(table: Table, way: Way, prior: int, worth: Worth, draws: int) -> WayFigures:
     there = table.where(table.answered(way))
     scores = there.scores(way)
     share = float(np.clip(there.damaged.mean(), 1e-6, 1 - 1e-6))
@@ -169,7 +184,7 @@ def _way(table: Table, way: Way, prior: int, prevalence: float, draws: int) -> W
     compared = [answer is not None and answer.pattern is not Pattern.CLASSIFIER for answer in there.answers(way)]
     return WayFigures(
         way=way,
-        merit=merit(WORDS[way], there, scores, prevalence=prevalence, draws=draws),
+        merit=worth(WORDS[way], there, scores),
         reliability=reliability(chance, there.damaged),
         ece_may_be=ece_doubt(chance, there.damaged, there.product, draws=min(draws, _ECE_DRAWS)),
         compared=float(np.mean(compared)),
@@ -190,29 +205,25 @@ def _patterns(table: Table, prior: int, draws: int) -> list[PatternFigures]:
     return found
 
 
-def _ablations(table: Table, prevalence: float, draws: int) -> list[Merit]:
+def _ablations(table: Table, worth: Worth) -> list[Merit]:
     """Compare on the same captures what each part adds."""
-
-    def told(name: str, there: Table, scores: NDArray[np.float64]) -> Merit:
-        return merit(name, there, scores, prevalence=prevalence, draws=draws)
-
     found = []
     apart = table.discrepancies(Way.BY_CODE)
     both = ~np.isnan(apart)
     if both.any():
         there = table.where(both)
         found += [
-            told("classifier alone", there, there.scores(Way.ALONE)),
-            told("references alone (discrepancy)", there, apart[both]),
-            told("both, fused", there, there.scores(Way.BY_CODE)),
+            worth("classifier alone", there, there.scores(Way.ALONE)),
+            worth("references alone (discrepancy)", there, apart[both]),
+            worth("both, fused", there, there.scores(Way.BY_CODE)),
         ]
     seen = np.array([row.blind is not None for row in table.rows], bool)
     if seen.any():
         there = table.where(seen)
         blind = np.array([row.blind.score for row in there.rows if row.blind is not None], np.float64)
         found += [
-            told("classifier alone, views with depth", there, there.scores(Way.ALONE)),
-            told("... the same views, depth taken away", there, blind),
+            worth("classifier alone, views with depth", there, there.scores(Way.ALONE)),
+            worth("... the same views, depth taken away", there, blind),
         ]
     return found
 

@@ -12,7 +12,7 @@ import msgspec
 
 from training.evaluation import curves, page
 from training.evaluation.figures import HEADLINE, Figures, figures
-from training.evaluation.metrics import ALWAYS
+from training.evaluation.metrics import ALWAYS, RATES
 from training.evaluation.mistakes import Mistake, pictured, worst_rows
 from training.evaluation.rows import About, Row
 from training.evaluation.source import Source
@@ -41,6 +41,7 @@ class Wanted:
     prevalence: float
     least: int  # captures that a slice needs to be named the worst
     source: Source | None = None
+    rates: Sequence[float] = ()  # of false positives that recall is told at, besides `metrics.RATES`
 
 
 def write(
@@ -57,7 +58,8 @@ def write(
         Fatal: there is no capture with a truth.
     """
     say("figures", 0, 1)
-    found = figures(about, rows, prevalence=wanted.prevalence, least=wanted.least)
+    rates = sorted({*RATES, *wanted.rates}, reverse=True)
+    found = figures(about, rows, prevalence=wanted.prevalence, least=wanted.least, rates=rates)
     say("figures", 1, 1)
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
     report = Report(made_at=made_at, command=wanted.command, about=about, figures=found)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.checker.catch import Catch
+from cli.checker.catch import Catch, catch
 from cli.checker.charge import Charge, Outage
 from cli.checker.check import check
 from cli.checker.findings import Rule
@@ -363,10 +363,31 @@ class TestUsefulness:
 
     def test_luck_is_the_hypergeometric_tail(self) -> None:
         """Chance is what drawing as many units blindly would give."""
-        found = Catch(stops=10, hits=2, damaged=5, scored=50)
+        found = Catch(stops=10, hits=2, damaged=5, scored=50, in_hindsight=2)
 
         assert 1.0 == found.by_chance
         assert 0.2581 == pytest.approx(found.luck, abs=1e-4)
+
+    @pytest.mark.parametrize("wrong", [0, 3, 8])
+    def test_hindsight_is_the_best_of_all_thresholds(self, play: Play, wrong: int) -> None:
+        """No threshold with as few stops of intact units as the line's catches more, and one catches as many."""
+        tape, charge = play(400)
+        decisions = read(tape).in_sequence()
+        damaged = {one.capture_id: charge.truth[one.capture_id].damaged for one in decisions}
+        stopped = {one.capture_id for one in [one for one in decisions if not damaged[one.capture_id]][:wrong]}
+        stopped |= {one.capture_id for one in decisions if damaged[one.capture_id]}
+        line = [
+            msgspec.structs.replace(one, divert=Divert.DAMAGE if one.capture_id in stopped else Divert.NONE)
+            for one in decisions
+        ]
+        scored = [(one.score, damaged[one.capture_id]) for one in decisions if one.score is not None]
+        best = 0
+        for threshold in (-1 << 40, *(score for score, _ in scored)):
+            above = [hurt for score, hurt in scored if score > threshold]
+            if len(above) - sum(above) <= wrong:
+                best = max(best, sum(above))
+
+        assert best == catch(line, charge.truth).in_hindsight
 
     def test_flood_without_withheld(self, play: Play) -> None:
         """A flood in which the cap never bound is found."""

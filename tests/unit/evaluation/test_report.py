@@ -290,6 +290,15 @@ class TestCommand:
         assert "36 captures of 6 products" in printed
         assert "image/jpeg" not in (tmp_path / "report.html").read_text()
 
+    def test_recall_at_a_rate_of_ones_own(self, out: Path, tmp_path: Path) -> None:
+        """A line's own rate of false stops stands among the others, told or refused as they are, and no rate twice."""
+        rows = str(out / "rows.jsonl")
+        printed = self.evaluate("--rows", rows, "--rate", "0.3", "--rate", "0.001", "--out", str(tmp_path))
+        merit = json.loads((tmp_path / "report.json").read_text())["figures"]["ways"][0]["merit"]
+        assert [0.3, 1e-2, 1e-3, 5e-4] == [each["rate"] for each in merit["recalls"]]
+        assert "24 intact captures, 67 are needed" in merit["recalls"][0]["refused"]
+        assert "R@0.3 -" in printed
+
     def test_rows_of_another_source_are_refused(self, out: Path, tmp_path: Path) -> None:
         """Pictures of other captures would be shown as the worst mistakes."""
         with pytest.raises(Fatal, match=r"holds rows of .*, not of booth seed=3"):
