@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evidence.discrepancy import CELLS, PATCH_SIZE, Patches, compare, patch_similarity, quantise
+from evidence.frame import frame
 from evidence.geometry import find_pose
 from evidence.ground import unit_mask
 from evidence.identity import Shortlisted, rank
 from evidence.keypoints import detect, match
 from evidence.overlay import lay, plate_of, window_likeness
+from evidence.prints import Overlay, Print, Squares, print_of
 
 VIEWS = 3
 TIMES = 50
@@ -81,6 +83,18 @@ def main() -> None:
         laid = lay(picture, plate, pose.matrix)
         timed("lay over", lambda: lay(picture, plate, pose.matrix), times=10)
         timed("compare windows", lambda: window_likeness(laid, plate), times=10)
+    square = frame(picture)
+    printed, other = print_of(square), print_of(square[::-1])
+    squares = square[None]
+    timed("print of a reference's view", lambda: print_of(square), times=10)
+    timed("up to 400 keypoints at 224 pixels", lambda: detect(square, most=400, side=224), times=10)
+    timed("... and lay one view over a product of four, unlike", lambda: laid_over(squares, (other,) * 4), times=10)
+    timed("... and lay one view over a product of four, alike", lambda: laid_over(squares, (printed,) * 4), times=10)
+
+
+def laid_over(squares: Squares, prints: tuple[Print, ...]) -> float | None:
+    """Lay a capture over one product."""
+    return Overlay(squares, {"P": prints}).likeness("P")
 
 
 if __name__ == "__main__":

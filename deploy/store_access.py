@@ -72,6 +72,7 @@ _GALLERY: Final[Mapping[str, Family]] = {
     "products": Family("gallery:products", ("hget", "hmget", "hscan"), ("hset",)),
     "references": Family("gallery:references:*", ("hget", "hmget", "hscan", "hlen"), ("hset", "hdel")),
     "patches": Family("gallery:patches:*", ("mget",), ("set", "persist", "del")),
+    "prints": Family("gallery:prints:*", ("mget",), ("set", "persist", "del")),
     "facts": Family("gallery:facts", ("hget", "hmget", "hscan"), ("hset", "hdel")),
     "versions": Family("gallery:versions", ("smembers",), ("sadd",)),
     "feed": Family("gallery:feed", ("xread", "xrange", "xrevrange"), ("xadd",)),
@@ -106,7 +107,9 @@ ACCESS: Final[Mapping[Store, Mapping[Role, Access]]] = {
         Role.OPERATOR: Access(*_all_but(_DECISIONS, "clock", "scans"), calls=True),
     },
     Store.GALLERY: {
-        Role.INSPECTOR: Access(("products", "references", "patches", "feed", "epoch"), ("compared", "nearest")),
+        Role.INSPECTOR: Access(
+            ("products", "references", "patches", "prints", "feed", "epoch"), ("compared", "nearest")
+        ),
         Role.CURATOR: Access(*_all_but(_GALLERY, "compared", "nearest"), calls=True),
         Role.OPERATOR: Access(*_all_but(_GALLERY, "compared", "nearest"), calls=True),
     },

@@ -22,7 +22,7 @@ from schemas.words import MICRO, IdentityMethod
 MAX_CLAIMS: Final = 8  # a decision record stays below 2 kB whatever a picture full of codes says
 MAX_SCANS: Final = 3  # of them of one pass
 SAME_PASS_MS: Final = 500  # nothing gets another unit's id within half a second: two scans so close are of one unit
-VERIFIED: Final = 5  # products that a capture is laid over, 20 ms each (bench/identify_photos.py)
+VERIFIED: Final = 8  # products whose keypoints are compared with a capture's
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,22 @@ class CodeClaim:
 class ImageCandidate:
     """A product that the capture may show: cosine of the pooled vectors, chamfer similarity of the patch maps.
 
-    `laid` is how alike the capture is where it lies over a reference, 0 .. 1 (`evidence.overlay`); None where nobody
-    laid it over.
+    `agree` is on how many keypoints capture and references agree, `laid` how alike they are where they lie over each
+    other, 0 .. 1 (`evidence.prints`); None where nobody looked.
     """
 
     product_id: str
     similarity: float
     patch: float
+    agree: int | None = None
     laid: float | None = None
 
 
 class Verifier(Protocol):
     """Lays one capture over references of products: what keypoints and pictures of references are for."""
+
+    def agree(self, product_id: str, /) -> int | None:
+        """Return on how many keypoints capture and references agree; None where the product has no keypoints."""
 
     def likeness(self, product_id: str, /) -> float | None:
         """Return how alike the capture is where it lies over the product's most alike reference, 0 .. 1.
@@ -94,15 +98,17 @@ def rank(query: Patches, shortlist: Sequence[Shortlisted]) -> list[ImageCandidat
     return sorted(candidates, key=lambda candidate: (-candidate.patch, candidate.product_id))
 
 
-def verify(candidates: Sequence[ImageCandidate], verifier: Verifier, *, most: int = VERIFIED) -> list[ImageCandidate]:
-    """Lay the capture over the first candidates of `rank`, and put those first that are most alike there.
+def verify(
+    candidates: Sequence[ImageCandidate], verifier: Verifier, *, most: int = VERIFIED, laid: int = 1
+) -> list[ImageCandidate]:
+    """Order the first `most` candidates of `rank` by keypoints, and lay the capture over the first `laid` of those.
 
-    Patch maps choose among all products, laying over tells siblings apart and strangers off (decision 0027). A product
-    without references to lay over keeps its place behind those with.
+    Patch maps choose among all products, keypoints among those that are much alike, laying over tells strangers off
+    (decision 0076). A product without references to lay over keeps its place behind those with.
     """
-    first = [replace(each, laid=verifier.likeness(each.product_id)) for each in candidates[:most]]
-    first.sort(key=lambda each: (each.laid is None, -(each.laid or 0.0)))
-    return [*first, *candidates[most:]]
+    first = sorted((replace(each, agree=verifier.agree(each.product_id)) for each in candidates[:most]), key=_first)
+    over = [replace(each, laid=verifier.likeness(each.product_id)) for each in first[:laid]]
+    return [*over, *first[laid:], *candidates[most:]]
 
 
 def identify(
@@ -171,9 +177,14 @@ def _one_pass(one: ScanClaim, other: ScanClaim) -> bool:
     return abs(one.at_ms - other.at_ms) <= SAME_PASS_MS
 
 
-def _likeliest_first(candidate: ImageCandidate) -> tuple[bool, float, float, str]:
-    """Order by how alike a product is laid over, where that is known, then by patch maps."""
-    return candidate.laid is None, -(candidate.laid or 0.0), -candidate.patch, candidate.product_id
+def _first(candidate: ImageCandidate) -> tuple[bool, int]:
+    """Put first what agrees on most keypoints, last what nobody knows of; those alike keep their order."""
+    return candidate.agree is None, -(candidate.agree or 0)
+
+
+def _likeliest_first(candidate: ImageCandidate) -> tuple[bool, int, float, str]:
+    """Order by keypoints, where they are known, then by patch maps."""
+    return *_first(candidate), -candidate.patch, candidate.product_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,24 +219,27 @@ def _look(ordered: Sequence[ImageCandidate], expected: Sequence[str], limits: Id
     allowed = set(expected)
     if not ordered or (allowed and ordered[0].product_id not in allowed):
         return None  # it looks more like something that is not expected than like anything that is
-    tier = limits.tier(len(allowed) if allowed else MICRO)
-    if tier.laid is not None and ordered[0].laid is not None:
-        believed = _micro(ordered[0].laid) >= tier.laid
-    else:
-        believed = look_score(ordered, tier) >= tier.score
-    if not believed:
+    tier = limits.tier_of(allowed)
+    if look_score(ordered, tier) < look_limit(ordered, tier):
         return None
     return _Claim(IdentityMethod.IMAGE, ordered[0].product_id, tier.right)
 
 
 def look_score(ordered: Sequence[ImageCandidate], tier: ImageTier) -> int:
-    """Return how much the first of some candidates, the most alike by its patch maps, can be believed, in millionths.
+    """Return how much the first of some candidates, likeliest first, can be believed, in millionths.
 
-    The one candidate of a list has no lead.
+    Where it was laid over and the tier has a limit for that, leads do not count. The one candidate of a list has none.
     """
     best = ordered[0]
+    if tier.laid is not None and best.laid is not None:
+        return (_micro(best.laid) * MICRO + _micro(best.similarity) * tier.laid_weight) // (MICRO + tier.laid_weight)
     lead = best.patch - max(each.patch for each in ordered[1:]) if len(ordered) > 1 else 0.0
     return _micro(best.similarity) + _micro(lead) * tier.margin_weight // MICRO
+
+
+def look_limit(ordered: Sequence[ImageCandidate], tier: ImageTier) -> int:
+    """Return the `look_score` from which on the first of some candidates is believed."""
+    return tier.score if tier.laid is None or ordered[0].laid is None else tier.laid
 
 
 def _contradiction(product_id: str, ordered: Sequence[ImageCandidate], limits: IdentityLimits) -> _Claim | None:

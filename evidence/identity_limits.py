@@ -6,6 +6,7 @@ Part of the calibration file (`triton_models/fusion.json`), made by `evidence.li
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from typing import Annotated
 
 import msgspec
@@ -28,7 +29,10 @@ class ImageTier(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     products: Annotated[int, Meta(ge=1, description="Holds for up to this many products to choose from.")]
     margin_weight: Annotated[int, Meta(ge=0, le=10 * MICRO, description="Millionths.")]
     score: Cosine  # at least this much in all
-    laid: Cosine | None = None  # where the capture was laid over references: at least so alike there, and nothing else
+    # Where the capture was laid over references: the mean of how alike it is there and of that cosine, the latter
+    # weighted, is at least this, and nothing else counts.
+    laid: Cosine | None = None
+    laid_weight: Annotated[int, Meta(ge=0, le=10 * MICRO, description="Millionths.")] = 0
     right: Chance  # measured share of right answers among those accepted
 
 
@@ -74,3 +78,7 @@ class IdentityLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     def tier(self, products: int) -> ImageTier:
         """Return the limits for a choice among so many products."""
         return next((tier for tier in self.tiers if products <= tier.products), self.tiers[-1])
+
+    def tier_of(self, expected: Collection[str]) -> ImageTier:
+        """Return the limits for a choice among the products expected; among all, where none are."""
+        return self.tier(len(set(expected)) if expected else MICRO)

@@ -35,15 +35,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Choice:
-    """What was chosen for each of N captures: float64[N] pooled similarity and lead of the first, and whether right."""
+    """What was chosen for each of N captures: float64[N] pooled similarity and lead of the first, and whether right.
+
+    Of captures that were `laid` over references: how alike they lie, and the pooled similarity.
+    """
 
     similarity: Floats
     lead: Floats
     right: NDArray[np.bool_]
+    laid: bool = False
 
-    def score(self, margin_weight: float) -> Floats:
+    def score(self, weight: float) -> Floats:
         """Return what `evidence.identity.look_score` says, as cosines."""
-        return self.similarity + margin_weight * self.lead
+        scored = self.similarity + weight * self.lead
+        return scored / (1 + weight) if self.laid else scored
 
 
 def fit_limits(
@@ -51,6 +56,7 @@ def fit_limits(
     similarity: NDArray[np.float32],
     own: Sequence[int],
     *,
+    agree: NDArray[np.float32] | None = None,
     laid: NDArray[np.float32] | None = None,
     redesigned: Sequence[bool] | None = None,
     false_accepts: int = 20_000,
@@ -65,9 +71,11 @@ def fit_limits(
             reference of each product, as `evidence.identity.rank` makes it; none of the captures is a reference.
         similarity: float32[captures, products], of the pooled vectors, as `gallery.index` makes it.
         own: the column of each capture's own product.
-        laid: float32[captures, products], how alike each capture is where it lies over a product's references, 0 where
-            it cannot be laid over any (`evidence.identity.Verifier`). With it, tiers get a limit for that as well, and
-            `right` is that of looks believed by it.
+        agree: float32[captures, products], on how many keypoints each capture and a product's references agree
+            (`evidence.identity.Verifier`), NaN of captures and products that nobody tried.
+        laid: float32[captures, products], how alike they are where they lie over each other, likewise. From those
+            captures of which all is known tiers get a limit for that as well, if they are enough, and `right` is that
+            of looks believed by it.
         redesigned: which captures show another design than their references: an unlike look is to be expected of
             them, so how unlike one's own product one may look is measured on the others. None: no capture does.
         false_accepts: of strangers, millionths.
@@ -80,24 +88,24 @@ def fit_limits(
     if captures < LEAST or products < 2:  # noqa: PLR2004 - one product leaves nothing to take for it
         raise Fatal(f"limits need {LEAST} captures and 2 products, these are {captures} and {products}")
     looks, pooled, column = patch.astype(np.float64), similarity.astype(np.float64), np.asarray(own)
-    over = None if laid is None else laid.astype(np.float64)
+    over = None if agree is None or laid is None else _known(agree, laid, looks, pooled, column)
     tiers: list[ImageTier] = []
     for size in (size for size in SIZES if size < products):
         known, strangers = _drawn(column, products, size, seed)
         rows = np.repeat(np.arange(captures), DRAWS)[:, None]
         few = _choose(looks[rows, known], pooled[rows, known], right=0)
-        tier = _tier(size, few, _choose(looks[rows, strangers], pooled[rows, strangers]), false_accepts, tiers[-1:])
+        apart = _choose(looks[rows, strangers], pooled[rows, strangers])
+        weights = MARGIN_WEIGHTS if size > 1 else (0.0,)  # the one of a list has no lead
+        tier = _tier(size, few, apart, false_accepts, tiers[-1:], weights)
         if over is not None:
-            flat = _flat(over[rows, known], right=0)
-            tier = _with_laid(tier, flat, _flat(over[rows, strangers]), false_accepts, tiers[-1:])
+            tier = over.limited(tier, false_accepts, tiers[-1:], seed)
         tiers.append(tier)
     others = looks.copy()
     others[np.arange(captures), column] = _NOTHING
-    whole = _tier(MICRO, _choose(looks, pooled, right=column), _choose(others, pooled), false_accepts, tiers[-1:])
+    mated, apart = _choose(looks, pooled, right=column), _choose(others, pooled)
+    whole = _tier(MICRO, mated, apart, false_accepts, tiers[-1:], MARGIN_WEIGHTS)
     if over is not None:
-        apart = over.copy()
-        apart[np.arange(captures), column] = _NOTHING
-        whole = _with_laid(whole, _flat(over, right=column), _flat(apart), false_accepts, tiers[-1:])
+        whole = over.limited(whole, false_accepts, tiers[-1:], seed)
     mine = looks[np.arange(captures), column]
     poor = float(np.quantile(mine, POOR))
     lead = np.where(mine <= poor, others.max(axis=1) - mine, 0.0)
@@ -136,22 +144,59 @@ def _choose(looks: Floats, pooled: Floats, right: NDArray[np.intp] | int = -1) -
     return _Choice(pooled[rows, first], np.where(lead > 2, 0.0, lead), first == right)  # noqa: PLR2004 - cosines
 
 
-def _flat(laid: Floats, right: NDArray[np.intp] | int = -1) -> _Choice:
-    """Take the product that each capture is most alike where it lies over it; a lead counts nothing."""
-    chosen = _choose(laid, laid, right)
-    return _Choice(chosen.similarity, np.zeros_like(chosen.lead), chosen.right)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Laid:
+    """How captures lie over every product, float64[N, products] each, and the column of their own.
+
+    `agree` grows with keypoints, and with patch maps where those are as many.
+    """
+
+    agree: Floats
+    likeness: Floats
+    pooled: Floats
+    own: NDArray[np.intp]
+
+    def limited(self, tier: ImageTier, false_accepts: int, smaller: Sequence[ImageTier], seed: int) -> ImageTier:
+        """Return a tier with the limit for captures that were laid over."""
+        captures, products = self.agree.shape
+        if tier.products < products:
+            known, strangers = _drawn(self.own, products, tier.products, seed)
+            rows = np.repeat(np.arange(captures), DRAWS)[:, None]
+            mated, apart = self._chosen(rows, known, right=0), self._chosen(rows, strangers)
+        else:
+            rows, everyone = np.arange(captures)[:, None], np.arange(products)[None].repeat(captures, 0)
+            others = everyone[everyone != self.own[:, None]].reshape(captures, products - 1)
+            mated, apart = self._chosen(rows, everyone, right=self.own), self._chosen(rows, others)
+        floor = [msgspec.structs.replace(each, score=each.laid) for each in smaller if each.laid is not None]
+        over = _tier(tier.products, mated, apart, false_accepts, floor, MARGIN_WEIGHTS)
+        return msgspec.structs.replace(tier, laid=over.score, laid_weight=over.margin_weight, right=over.right)
+
+    def _chosen(self, rows: NDArray[np.intp], columns: NDArray[np.intp], right: NDArray[np.intp] | int = -1) -> _Choice:
+        """Take the product that each capture agrees with on most keypoints: how alike it lies, and its cosine."""
+        first = self.agree[rows, columns].argmax(axis=1)
+        place = rows[:, 0], columns[np.arange(len(columns)), first]
+        return _Choice(self.likeness[place], self.pooled[place], first == right, laid=True)
 
 
-def _with_laid(
-    tier: ImageTier, mated: _Choice, strangers: _Choice, false_accepts: int, smaller: Sequence[ImageTier]
+def _known(
+    agree: NDArray[np.float32], laid: NDArray[np.float32], looks: Floats, pooled: Floats, own: NDArray[np.intp]
+) -> _Laid | None:
+    """Return those captures of which everything is known; None if too few are."""
+    whole = ~np.isnan(laid).any(axis=1) & ~np.isnan(agree).any(axis=1)
+    if whole.sum() < LEAST:
+        return None
+    order = agree[whole] + looks[whole] / 4  # a patch similarity is less than 1, a keypoint is 1
+    return _Laid(order, laid[whole].astype(np.float64), pooled[whole], own[whole])
+
+
+def _tier(
+    size: int,
+    mated: _Choice,
+    strangers: _Choice,
+    false_accepts: int,
+    smaller: Sequence[ImageTier],
+    weights: Sequence[float],
 ) -> ImageTier:
-    """Add the limit for captures that were laid over."""
-    floor = [msgspec.structs.replace(each, score=each.laid) for each in smaller if each.laid is not None]
-    over = _tier(tier.products, mated, strangers, false_accepts, floor)
-    return msgspec.structs.replace(tier, laid=over.score, right=over.right)
-
-
-def _tier(size: int, mated: _Choice, strangers: _Choice, false_accepts: int, smaller: Sequence[ImageTier]) -> ImageTier:
     """Return the weight and limit that recognise most captures while so few strangers pass.
 
     The limit is at least that of smaller choices: what is too little among few is too little among many.
@@ -159,7 +204,7 @@ def _tier(size: int, mated: _Choice, strangers: _Choice, false_accepts: int, sma
     floor = max((each.score / MICRO for each in smaller), default=-np.inf)
     allowed = len(strangers.similarity) * false_accepts // MICRO
     found: tuple[int, int, float, float] | None = None
-    for weight in MARGIN_WEIGHTS if size > 1 else (0.0,):
+    for weight in weights:
         limit = max(float(np.sort(strangers.score(weight))[::-1][allowed]) + 2 / MICRO, floor)  # above, after rounding
         accepted = mated.score(weight) >= limit
         recognised = int((accepted & mated.right).sum())

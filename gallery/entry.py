@@ -10,7 +10,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from evidence import prints
 from evidence.discrepancy import CELLS, PATCH_SIZE, quantise
+from evidence.prints import Print
 from schemas.messages import Product
 from schemas.words import MAX_VIEWS
 
@@ -34,6 +36,7 @@ class Entry:
     vectors: Vectors  # float32[V, 128], unit length
     patches: NDArray[np.int8]  # int8[V, 196, 48], see evidence.discrepancy.quantise
     uris: tuple[str, ...]  # of the pictures, for people
+    prints: tuple[Print, ...] = ()  # of each view, to lay captures over; none where nobody made them
 
     def __post_init__(self) -> None:
         """Refuse arrays that no search could use.
@@ -50,6 +53,8 @@ class Entry:
             )
         if not np.isfinite(self.vectors).all():
             raise ValueError("the vectors hold numbers that are not finite")
+        if self.prints and len(self.prints) != views:
+            raise ValueError(f"{len(self.prints)} prints of {views} views")
 
 
 class Reference(msgspec.Struct, frozen=True, array_like=True):
@@ -79,6 +84,8 @@ def pack(entry: Entry) -> Reference:
     digest = hashlib.blake2b(msgspec.msgpack.encode(about), digest_size=_DIGEST_BYTES)
     digest.update(vectors)
     digest.update(entry.patches.tobytes())
+    if entry.prints:  # a reference of before there were prints is the same as it was
+        digest.update(prints.pack(entry.prints))
     return Reference(entry.product_id, digest.digest(), vectors, entry.enrolled_ms)
 
 

@@ -7,8 +7,10 @@ measured by the one is therefore what the other does. Nothing here waits for pic
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Final, Protocol
 
 from evidence.assemble import assemble, combine_views
@@ -16,7 +18,18 @@ from evidence.calibration import Calibration
 from evidence.codes import Code, normalise
 from evidence.discrepancy import Discrepancy, Patches, StoredPatches, compare
 from evidence.frame import Inset
-from evidence.identity import CodeClaim, ImageCandidate, ScanClaim, Shortlisted, identify, rank
+from evidence.identity import (
+    VERIFIED,
+    CodeClaim,
+    ImageCandidate,
+    ScanClaim,
+    Shortlisted,
+    Verifier,
+    identify,
+    rank,
+    verify,
+)
+from evidence.prints import Overlay, Print, Squares
 from evidence.triton import Embeddings, Scores
 from gallery.index import GalleryIndex
 from schemas.messages import Evidence, Identity
@@ -25,14 +38,18 @@ SHORTLIST: Final = 8  # products by pooled vectors; vision.md: the top 10 of 31 
 REFERENCES_COMPARED: Final = 4
 
 Ranking = Callable[[Patches, Sequence[Shortlisted]], list[ImageCandidate]]
+Overlaying = Callable[[Squares, Mapping[str, Sequence[Print]]], Verifier]
 Stage = Callable[[str], AbstractContextManager[object]]
 
 
 class PatchSource(Protocol):
-    """Where patch maps of references come from."""
+    """Where patch maps and prints of references come from."""
 
     async def get(self, reference_ids: Sequence[str], /) -> Mapping[str, StoredPatches]:
         """Return int8[V, cells, numbers] of each reference; those that are not there are left out."""
+
+    async def prints(self, reference_ids: Sequence[str], /) -> Mapping[str, Sequence[Print]]:
+        """Return the prints of each reference's views; those that have none are left out."""
 
 
 def untimed(_stage: str) -> AbstractContextManager[object]:
@@ -50,20 +67,25 @@ class Examiner:
         patches: PatchSource,
         calibration: Calibration,
         ranking: Ranking = rank,
+        overlaying: Overlaying = Overlay,
         stage: Stage = untimed,
     ) -> None:
         """Take the gallery and the calibration.
 
         Args:
             index: products and pooled vectors.
-            patches: patch maps of the references that `index` knows.
+            patches: patch maps and prints of the references that `index` knows.
             calibration: limits of identification.
             ranking: as `evidence.identity.rank`; who asks of one capture several times may remember its answers.
+            overlaying: as `evidence.prints.Overlay`, likewise.
             stage: entered as `identify` and `compare`, for whoever measures how long they take.
         """
         self._index = index
         self._patches = patches
         self._ranking = ranking
+        self._overlaying = overlaying
+        # It takes a hundred times as long as a comparison: captures with a code must not wait for those without.
+        self._laying = asyncio.Semaphore(max(1, len(os.sched_getaffinity(0)) // 2))
         self._stage = stage
         self.calibration = calibration
 
@@ -76,6 +98,7 @@ class Examiner:
         codes: Sequence[Code],
         expected: Sequence[str],
         insets: Sequence[Inset],
+        squares: Squares | None = None,
         other_scans: Sequence[ScanClaim] = (),
     ) -> tuple[Evidence, Identity]:
         """Return what is recorded of a capture. The evidence's view is the number of a row of `scores`.
@@ -87,6 +110,7 @@ class Examiner:
             codes: read from the pixels.
             expected: product ids that the event says it can be; empty where it does not say.
             insets: where each view lies in its square.
+            squares: uint8[V, 224, 224, 3], the views, to lay over references; without them vectors alone are believed.
             other_scans: what else scanners read for the unit, nearest first.
 
         Raises:
@@ -102,7 +126,7 @@ class Examiner:
             identity = identify(
                 scan=scan,
                 codes=claims,
-                candidates=await self.looks(embeddings, named=named, expected=expected),
+                candidates=await self.looks(embeddings, squares=squares, named=named, expected=expected),
                 expected=expected,
                 limits=self.calibration.limits,
                 other_scans=other_scans,
@@ -123,12 +147,20 @@ class Examiner:
         return self.claim(code, symbology, at_ms=0).product_id is not None
 
     async def looks(
-        self, embeddings: Embeddings, *, named: Sequence[str] = (), expected: Sequence[str] = ()
+        self,
+        embeddings: Embeddings,
+        *,
+        squares: Squares | None = None,
+        named: Sequence[str] = (),
+        expected: Sequence[str] = (),
     ) -> list[ImageCandidate]:
         """Compare the patch maps of the products it may be, most alike first.
 
+        Where nothing but looks can name the unit, and there is a limit for it, the capture is laid over the first few.
+
         Args:
             embeddings: of the capture.
+            squares: its views, see `examine`.
             named: products to compare however unlike they look: those of scan and codes.
             expected: if given, only these and the named ones are compared.
 
@@ -145,7 +177,33 @@ class Examiner:
             Shortlisted(product, alike, tuple(maps[each] for each in references[product] if each in maps))
             for product, alike in similarity.items()
         ]
-        return await asyncio.to_thread(self._ranking, embeddings.patches, shortlist)
+        ranked = await asyncio.to_thread(self._ranking, embeddings.patches, shortlist)
+        if squares is None or named or not ranked or self.calibration.limits.tier_of(expected).laid is None:
+            return ranked
+        return await self.verified(ranked, squares)
+
+    async def verified(
+        self, ranked: Sequence[ImageCandidate], squares: Squares, *, most: int = VERIFIED, laid: int = 1
+    ) -> list[ImageCandidate]:
+        """Lay the capture over references of some candidates, see `evidence.identity.verify`.
+
+        Raises:
+            Retryable: the prints' source is away.
+        """
+        wanted = {each.product_id: self._compared_with(each.product_id) for each in ranked[:most]}
+        prints = await self._patches.prints([each for ids in wanted.values() for each in ids])
+        of_product = {
+            product: [each for reference in ids for each in prints.get(reference, ())]
+            for product, ids in wanted.items()
+        }
+        async with self._laying:
+            return await asyncio.to_thread(
+                partial(verify, most=most, laid=laid), ranked, self._overlaying(squares, of_product)
+            )
+
+    def _compared_with(self, product_id: str) -> tuple[str, ...]:
+        """Return the references of a product that captures are compared with."""
+        return self._index.references_of(product_id)[:REFERENCES_COMPARED]
 
     def _code_claim(self, read: Code) -> CodeClaim:
         canonical = normalise(read.text, read.symbology)
@@ -156,7 +214,7 @@ class Examiner:
         """Compare with references of the product it is thought to be; None where there are none or sources disagree."""
         if identity.product_id is None or identity.conflict:
             return None
-        wanted = self._index.references_of(identity.product_id)[:REFERENCES_COMPARED]
+        wanted = self._compared_with(identity.product_id)
         maps = await self._patches.get(wanted)
         references = [(each, maps[each]) for each in wanted if each in maps]
         return await asyncio.to_thread(compare, embeddings.patches, references) if references else None

@@ -22,6 +22,7 @@ FEED_LENGTH: Final = 100_000  # events of about 100 bytes; a follower that misse
 PRODUCTS: Final = "gallery:products"
 REFERENCES: Final = "gallery:references:"
 PATCHES: Final = "gallery:patches:"
+PRINTS: Final = "gallery:prints:"
 FACTS: Final = "gallery:facts"
 VERSIONS: Final = "gallery:versions"
 FEED: Final = "gallery:feed"

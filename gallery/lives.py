@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from evidence import prints
 from gallery.entry import Entry, pack
 from gallery.facts import Facts, State
 from gallery.link import (
@@ -32,6 +33,7 @@ from gallery.link import (
     NEAREST,
     OF,
     PATCHES,
+    PRINTS,
     REFERENCES,
     SEEN,
     TURN,
@@ -43,7 +45,7 @@ from gallery.link import (
 )
 from gallery.seen import Seen
 
-MOST_SEEN: Final = 24  # judged captures remembered of a product: at two views of 9.4 kB below half a megabyte
+MOST_SEEN: Final = 24  # judged captures remembered of a product: at two views of 9.4 + 33 kB some two megabytes
 
 
 class Effect(enum.StrEnum):
@@ -98,10 +100,17 @@ class Lives:
         """
         product, version = entry.product_id, seen.model_version
         keys = [SEEN + product, FACTS, OF + product, TURN + product, patch_key(version, entry.reference_id)]
-        keys += [MOVING, HELD + product, EPOCH, FEED, VERSIONS]
+        keys += [MOVING, HELD + product, EPOCH, FEED, VERSIONS, PRINTS + entry.reference_id]
         said: list[bytes | str | int] = [entry.reference_id, seen.pack(), entry.patches.tobytes()]
         said += [int(seen.cleared), msgspec.json.encode(facts), keep_ms, MOST_SEEN, product, hold_ms, facts.why]
-        said += [REFERENCES, PATCHES, new_epoch(), FEED_LENGTH, version]
+        said += [
+            REFERENCES,
+            PATCHES,
+            new_epoch(),
+            FEED_LENGTH,
+            version,
+            prints.pack(entry.prints) if entry.prints else b"",
+        ]
         with as_faults():
             effect: bytes = await self._see(keys=keys, args=said)
         return Effect(effect.decode())
@@ -128,7 +137,7 @@ class Lives:
         """Make all moves, or none where the product has changed since `cast` was read: then read it anew."""
         product = cast.product_id
         keys = [TURN + product, FACTS, OF + product, SEEN + product, VERSIONS, EPOCH, FEED]
-        said: list[bytes | str | int] = [cast.turn, product, REFERENCES, PATCHES, new_epoch(), FEED_LENGTH]
+        said: list[bytes | str | int] = [cast.turn, product, REFERENCES, PATCHES, new_epoch(), FEED_LENGTH, PRINTS]
         for each in moves:
             packed = b""
             if each.seen is not None:

@@ -1,10 +1,11 @@
 -- Remember a capture that a person judged, for a bounded time and in a bounded number. A cleared one becomes a
 -- candidate; a verdict against a capture that was cleared before takes it out again, promoted or not.
 -- KEYS: seen of the product, facts about references, references of the product, the product's turn,
---       patch maps, products in motion, why the product is held back, epoch, feed, versions
+--       patch maps, products in motion, why the product is held back, epoch, feed, versions, prints
 -- ARGV: reference id, the sighting behind 13 digits of when it was judged (ms), patch maps, cleared (1 or 0), facts,
 --       how long to remember (ms), how many at most, product id, how long to hold back (ms), why,
---       prefix of the references of a version, prefix of patch maps, epoch if there is none, feed length, model version
+--       prefix of the references of a version, prefix of patch maps, epoch if there is none, feed length, model version,
+--       prints or ''
 local known = redis.call('HGET', KEYS[2], ARGV[1])
 local state = known and cjson.decode(known).state or (known and 'trusted') or ''
 if ARGV[4] == '1' then
@@ -19,6 +20,7 @@ elseif known and state ~= 'withdrawn' then
     redis.call('HDEL', ARGV[11] .. version, ARGV[1])
     redis.call('DEL', ARGV[12] .. version .. ':' .. ARGV[1])
   end
+  redis.call('DEL', KEYS[11])
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[5])
   redis.call('SET', KEYS[7], ARGV[10], 'PX', ARGV[9])
   redis.call('SET', KEYS[8], ARGV[13], 'NX')
@@ -54,6 +56,9 @@ if ARGV[4] == '1' then
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[5])
   redis.call('SADD', KEYS[3], ARGV[1])
   redis.call('SADD', KEYS[10], ARGV[15])
+  if ARGV[16] ~= '' then
+    redis.call('SET', KEYS[11], ARGV[16], 'PX', ARGV[6])
+  end
   return 'candidate'
 end
 return state ~= '' and state ~= 'withdrawn' and 'contradicts' or 'seen'

@@ -3,6 +3,7 @@
     gallery:products                    hash   product id -> product as JSON, retired ones included
     gallery:references:<version>        hash   reference id -> product, digest and vectors, packed
     gallery:patches:<version>:<id>      bytes  int8[V, 196, 48]
+    gallery:prints:<id>                 bytes  of each view, see evidence.prints; whatever the model version
     gallery:facts                       hash   reference id -> where it stands in its life and why, as JSON (`Facts`)
     gallery:of:<product>                set    ids of all its references, candidates and retired ones included
     gallery:turn:<product>              number changes with everything of the product's references
@@ -26,7 +27,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from evidence import prints
 from evidence.discrepancy import CELLS, PATCH_SIZE
+from evidence.prints import Print
 from gallery.entry import Change, Entry, ProductGone, ProductPut, Reference, ReferenceGone, ReferencePut, pack
 from gallery.facts import Facts, State
 from gallery.link import (
@@ -36,6 +39,7 @@ from gallery.link import (
     FEED_LENGTH,
     OF,
     PATCHES,
+    PRINTS,
     PRODUCTS,
     REFERENCES,
     SEEN,
@@ -109,7 +113,7 @@ class GalleryStore:
             digest=packed.digest.hex(),
         ).moved(State.TRUSTED, at_ms=entry.enrolled_ms, why=f"enrolled by {entry.source or 'nobody named'}")
         keys = [REFERENCES + version, patch_key(version, entry.reference_id), FACTS, VERSIONS, EPOCH, FEED]
-        keys += [OF + entry.product_id, TURN + entry.product_id]
+        keys += [OF + entry.product_id, TURN + entry.product_id, PRINTS + entry.reference_id]
         said: list[bytes | str | int] = [
             msgspec.msgpack.encode(packed),
             entry.patches.tobytes(),
@@ -117,6 +121,7 @@ class GalleryStore:
             version,
             new_epoch(),
             FEED_LENGTH,
+            prints.pack(entry.prints) if entry.prints else b"",
         ]
         with as_faults():
             return bool(await self._put_reference(keys=keys, args=[entry.reference_id, *said]))
@@ -125,7 +130,7 @@ class GalleryStore:
         """Take a reference out for all model versions; False if it is not there. Why stays on record."""
         known = await self.facts(reference_id) or Facts("", "", at_ms, ())
         facts = msgspec.structs.replace(known.moved(State.WITHDRAWN, at_ms=at_ms, why=why), uris=())
-        keys = [FACTS, VERSIONS, EPOCH, FEED]
+        keys = [FACTS, VERSIONS, EPOCH, FEED, PRINTS + reference_id]
         said: list[bytes | str | int] = [reference_id, REFERENCES, PATCHES, new_epoch(), FEED_LENGTH]
         said += [msgspec.json.encode(facts), SEEN, TURN, known.product_id]
         with as_faults():
@@ -189,6 +194,21 @@ class GalleryStore:
             for reference_id, raw in zip(reference_ids, found, strict=True)
             if raw and len(raw) % (CELLS * PATCH_SIZE) == 0
         }
+
+    async def prints(self, reference_ids: Sequence[str]) -> dict[str, tuple[Print, ...]]:
+        """Return the prints of each reference that has some; what is none is logged and left out."""
+        if not reference_ids:
+            return {}
+        with as_faults():
+            found = await self._redis.mget([PRINTS + each for each in reference_ids])
+        here = {}
+        for reference_id, raw in zip(reference_ids, found, strict=True):
+            try:
+                if raw is not None:
+                    here[reference_id] = prints.unpack(raw)
+            except (msgspec.DecodeError, ValueError) as error:
+                _log.error("gallery holds prints that cannot be read", reference_id=reference_id, error=str(error))
+        return here
 
     async def facts(self, reference_id: str) -> Facts | None:
         """Return what is known of a reference, None if it never was."""

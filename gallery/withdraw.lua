@@ -1,5 +1,5 @@
 -- Take a reference out, whatever model versions embedded it, and tell the feed, in one step. Its facts stay.
--- KEYS: facts about references, versions, epoch, feed
+-- KEYS: facts about references, versions, epoch, feed, its prints
 -- ARGV: reference id, prefix of the references of a version, prefix of their patch maps, epoch, feed length,
 --       facts to keep, prefix of what was seen of a product, prefix of a product's turn, product id
 local removed = 0
@@ -15,6 +15,7 @@ if removed == 0 then
   return 0
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[6])
+redis.call('DEL', KEYS[5])
 redis.call('HDEL', ARGV[7] .. ARGV[9], ARGV[1])
 redis.call('INCR', ARGV[8] .. ARGV[9])
 redis.call('SET', KEYS[3], ARGV[4], 'NX')

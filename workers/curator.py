@@ -9,12 +9,14 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+import cv2
 import numpy as np
 import structlog
 
 from budget.store import DecisionStore
 from evidence.frame import CHANNELS, SIDE
 from evidence.pictures import PicturePool
+from evidence.prints import Print, Squares, print_of
 from evidence.triton import Models
 from evidence.views import ViewFetcher
 from gallery.aging import Patience
@@ -163,6 +165,7 @@ class Curator:
             vectors=embeddings.vectors,
             patches=quantise(embeddings.patches),
             uris=tuple(view.uri for view in views),
+            prints=await asyncio.to_thread(_prints, prepared.pixels[..., :3]),
         )
 
 
@@ -175,6 +178,10 @@ async def keep_aging(promoter: Promoter) -> None:
                 METRICS.gallery_changes.labels(change=f"reference {state.value}").inc()
         except Retryable as away:
             log.warning("aging waits", error=str(away))
+
+
+def _prints(squares: Squares) -> tuple[Print, ...]:
+    return tuple(print_of(square) for square in squares)
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -196,6 +203,7 @@ def _ms(moment: datetime) -> int:
 @contextlib.asynccontextmanager
 async def opening(settings: Settings) -> AsyncIterator[Job]:
     """Open the gallery and the models and say what the curator works on."""
+    cv2.setNumThreads(1)  # prints are made beside the line, not on all its cores
     async with contextlib.AsyncExitStack() as stack:
         store = DecisionStore(settings.redis_decisions_url, store_id=settings.store_id)
         stack.push_async_callback(store.close)

@@ -107,6 +107,7 @@ class Investigator:
             codes=self._labels.without_own(capture, prepared.codes),
             expected=capture.expected_products,
             insets=[inset(width, height) for width, height in prepared.sizes],
+            squares=prepared.pixels[..., :3],
         )
         if identity.product_id is not None and evidence.references:
             self._tally.count(identity.product_id, evidence.references[0])

@@ -13,6 +13,7 @@ import hashlib
 import time
 from collections.abc import AsyncIterator
 
+import cv2
 import numpy as np
 import structlog
 
@@ -251,6 +252,7 @@ def check_horizon(site: str, config: BudgetConfig) -> None:
 @contextlib.asynccontextmanager
 async def opening(settings: Settings) -> AsyncIterator[Job]:
     """Open stores, models and gallery, check that nothing was lost, and say what the inspector works on."""
+    cv2.setNumThreads(1)  # captures are laid over references beside each other, not each on all cores
     async with contextlib.AsyncExitStack() as stack:
         store = DecisionStore(settings.redis_decisions_url, store_id=settings.store_id)
         stack.push_async_callback(store.close)

@@ -13,23 +13,25 @@ from evidence.codes import Code
 from evidence.discrepancy import CELLS, PATCH_SIZE, SIDE, Patches, StoredPatches, quantise
 from evidence.identity import ImageCandidate, Shortlisted, rank
 from evidence.identity_limits import IdentityLimits, ImageTier
+from evidence.prints import Print, Squares
 from evidence.triton import Embeddings, Scores
 from gallery.entry import VECTOR_SIZE, Entry, ProductPut, ReferencePut, pack
 from gallery.examine import SHORTLIST, Examiner
 from gallery.index import GalleryIndex
 from schemas.messages import Evidence, Identity, Product
 from schemas.words import KINDS, MICRO, IdentityMethod, Pattern
+from tests.unit.gallery.prints import bare
 
 VERSION = "gallery_embedding:1"
 GTIN = "4006381333931"
 
 
-def calibration() -> Calibration:
-    """Return a calibration whose limits believe a look of cosine 0.9."""
+def calibration(*, laid: int | None = None) -> Calibration:
+    """Return a calibration whose limits believe a look of cosine 0.9, or laid over so well."""
     line = Line(slope=MICRO, intercept=0)
     densities = Densities(origin=0, step=MICRO, damaged=[1, 2], intact=[2, 1], other=[1, 1])
     gallery = Gallery(line=line, weight=0, densities=densities)
-    tiers = (ImageTier(products=MICRO, margin_weight=0, score=900_000, right=950_000),)
+    tiers = (ImageTier(products=MICRO, margin_weight=0, score=900_000, right=950_000, laid=laid),)
     return Calibration(
         version="test",
         classifier="c",
@@ -79,11 +81,17 @@ class Maps:
         """Hold the maps."""
         self.maps = maps
         self.asked: list[tuple[str, ...]] = []
+        self.printed: list[tuple[str, ...]] = []
 
     async def get(self, reference_ids: Sequence[str], /) -> dict[str, StoredPatches]:
         """Return those that are there."""
         self.asked.append(tuple(reference_ids))
         return {each: self.maps[each] for each in reference_ids if each in self.maps}
+
+    async def prints(self, reference_ids: Sequence[str], /) -> dict[str, tuple[Print, ...]]:
+        """Return a print of each, but for R-0, which has none."""
+        self.printed.append(tuple(reference_ids))
+        return {each: (bare(int(each[2:])),) for each in reference_ids if each != "R-0"}
 
 
 def gallery(products: int) -> tuple[GalleryIndex, Maps]:
@@ -204,6 +212,82 @@ class TestLooks:
         examiner = Examiner(index=index, patches=maps, calibration=calibration(), ranking=ranking)
         assert "P-4" == (await examiner.looks(embeddings(4)))[0].product_id
         assert [5] == seen
+
+
+class TestLaidOver:
+    """Where nothing but looks can name a unit, it is laid over the references of the first few."""
+
+    SQUARES = np.zeros((2, 224, 224, 3), np.uint8)
+
+    class Asked:
+        """Says how the capture lies over products; nothing of those without prints."""
+
+        def __init__(self, lies: Mapping[str, tuple[int, float]]) -> None:
+            """Take the keypoints that agree, and the likeness."""
+            self.lies = lies
+            self.prints: Mapping[str, Sequence[Print]] = {}
+
+        def __call__(self, _squares: Squares, prints: Mapping[str, Sequence[Print]]) -> TestLaidOver.Asked:
+            """Take the references."""
+            self.prints = prints
+            return self
+
+        def agree(self, product_id: str, /) -> int | None:
+            """Look the number up."""
+            return self.lies.get(product_id, (0, 0.0))[0] if self.prints[product_id] else None
+
+        def likeness(self, product_id: str, /) -> float | None:
+            """Look the likeness up."""
+            return self.lies.get(product_id, (0, 0.0))[1] if self.prints[product_id] else None
+
+    async def named(
+        self, asked: Asked, *, laid: int | None = 800_000, scanned: str | None = None, squares: Squares | None = SQUARES
+    ) -> tuple[str | None, list[tuple[str, ...]]]:
+        """Examine a capture of P-3; return its product and whose prints were asked for."""
+        index, maps = gallery(12)
+        examiner = Examiner(index=index, patches=maps, calibration=calibration(laid=laid), overlaying=asked)
+        scan = None if scanned is None else examiner.claim(scanned, "", at_ms=5)
+        _, identity = await examiner.examine(
+            scores(), embeddings(3), scan=scan, codes=[], expected=[], insets=[], squares=squares
+        )
+        return identity.product_id, maps.printed
+
+    async def test_the_one_it_lies_over_is_believed(self) -> None:
+        """Not the one whose patch maps are most alike; all of the shortlist were asked."""
+        shortlist = [f"P-{name[2:]}" for name in (await self.named(self.Asked({})))[1][0]]
+        other = next(each for each in shortlist if each != "P-3")
+
+        name, printed = await self.named(self.Asked({"P-3": (20, 0.95), other: (40, 0.9)}))
+
+        assert other == name
+        assert SHORTLIST == len(printed[0]) == len(shortlist)
+
+    async def test_one_that_lies_over_nothing_has_no_name(self) -> None:
+        """However alike the vectors are: the limit of what is laid over holds."""
+        assert [None, "P-3"] == [(await self.named(self.Asked({"P-3": (40, each)})))[0] for each in (0.79, 0.8)]
+
+    async def test_without_prints_vectors_are_believed(self) -> None:
+        """As before there were any: a gallery of an older version goes on naming."""
+        index, maps = gallery(1)
+        examiner = Examiner(index=index, patches=maps, calibration=calibration(laid=800_000))
+        _, identity = await examiner.examine(
+            scores(), embeddings(0), scan=None, codes=[], expected=[], insets=[], squares=self.SQUARES
+        )
+
+        assert "P-0" == identity.product_id
+
+    @pytest.mark.parametrize("why", ["a scan", "no limit", "no pictures"])
+    async def test_nothing_is_laid_over_for_nothing(self, why: str) -> None:
+        """Where a scan names the product, no limit was measured, or there are no views, no print is read."""
+        asked = self.Asked({"P-5": (40, 0.9)})
+        if why == "a scan":
+            found = await self.named(asked, scanned="P-3")
+        elif why == "no limit":
+            found = await self.named(asked, laid=None)
+        else:
+            found = await self.named(asked, squares=None)
+
+        assert ("P-3", []) == found
 
 
 class TestClaim:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evidence.discrepancy import CELLS, PATCH_SIZE, Patches, quantise
-from evidence.identity import MAX_CLAIMS, CodeClaim, ImageCandidate, ScanClaim, Shortlisted, identify, rank, verify
+from evidence.identity import (
+    MAX_CLAIMS,
+    CodeClaim,
+    ImageCandidate,
+    ScanClaim,
+    Shortlisted,
+    identify,
+    look_limit,
+    look_score,
+    rank,
+    verify,
+)
 from evidence.identity_limits import IdentityLimits, ImageTier
 from schemas import codec
 from schemas.messages import Identity
@@ -303,33 +315,56 @@ class TestRank:
 class Table:
     """A verifier that knows its answers."""
 
-    def __init__(self, **likeness: float) -> None:
-        """Take products (P_1) and how alike the capture is."""
-        self._likeness = {name.replace("_", "-"): value for name, value in likeness.items()}
+    def __init__(self, **lies: tuple[int, float]) -> None:
+        """Take products (P_1), on how many keypoints they agree with the capture, and how alike they are."""
+        self._lies = {name.replace("_", "-"): value for name, value in lies.items()}
         self.asked: list[str] = []
+        self.laid: list[str] = []
+
+    def agree(self, product_id: str, /) -> int | None:
+        """Look the number up."""
+        self.asked.append(product_id)
+        return self._lies[product_id][0] if product_id in self._lies else None
 
     def likeness(self, product_id: str, /) -> float | None:
-        """Look the answer up."""
-        self.asked.append(product_id)
-        return self._likeness.get(product_id)
+        """Look the likeness up."""
+        self.laid.append(product_id)
+        return self._lies[product_id][1] if product_id in self._lies else None
 
 
 class TestVerify:
     """Laying a capture over references decides between those that patch maps chose."""
 
-    def test_the_one_that_lies_best_comes_first(self) -> None:
-        """A sibling that patch maps prefer falls back, and so does what cannot be laid over."""
-        verified = verify(like(P_1=0.9, P_2=0.88, P_3=0.87), Table(P_1=0.6, P_2=0.9))
+    def test_the_one_with_most_keypoints_comes_first(self) -> None:
+        """A sibling that patch maps prefer falls back, and so does what nobody knows of; the first is laid over."""
+        table = Table(P_1=(13, 0.9), P_2=(40, 0.8))
+        verified = verify(like(P_1=0.9, P_2=0.88, P_3=0.87), table)
 
-        assert [("P-2", 0.9), ("P-1", 0.6), ("P-3", None)] == [(each.product_id, each.laid) for each in verified]
+        assert [("P-2", 40, 0.8), ("P-1", 13, None), ("P-3", None, None)] == [
+            (each.product_id, each.agree, each.laid) for each in verified
+        ]
+        assert ["P-2"] == table.laid
 
-    def test_only_the_first_few_are_laid_over(self) -> None:
+    def test_what_agrees_on_nothing_keeps_its_order(self) -> None:
+        """Plain goods are in the order of their patch maps, and nobody can tell of the first how it lies."""
+        verified = verify(like(P_1=0.9, P_2=0.88), Table(P_1=(0, 0.0), P_2=(0, 0.0)))
+
+        assert [("P-1", 0.0), ("P-2", None)] == [(each.product_id, each.laid) for each in verified]
+
+    def test_only_the_first_few_are_looked_at(self) -> None:
         """It takes time; the others stay as they were."""
-        table = Table(P_2=0.5)
+        table = Table(P_2=(30, 0.5), P_3=(99, 0.9))
         verified = verify(like(P_1=0.9, P_2=0.88, P_3=0.87), table, most=2)
 
         assert ["P-1", "P-2"] == table.asked
         assert ["P-2", "P-1", "P-3"] == [each.product_id for each in verified]
+
+    def test_as_many_as_asked_for_are_laid_over(self) -> None:
+        """Whoever fits limits wants to know all."""
+        table = Table(P_1=(13, 0.9), P_2=(40, 0.8))
+        verified = verify(like(P_1=0.9, P_2=0.88, P_3=0.87), table, laid=3)
+
+        assert [0.8, 0.9, None] == [each.laid for each in verified]
 
     def test_the_limit_for_laid_captures_decides_alone(self) -> None:
         """Where a tier has one, pooled vectors and leads are not asked."""
@@ -337,15 +372,24 @@ class TestVerify:
         limits = IdentityLimits(tiers=(tier,))
 
         def named(laid: float | None) -> str | None:
-            candidates = [ImageCandidate("P-1", 0.2, 0.5, laid)]
+            candidates = [ImageCandidate("P-1", 0.2, 0.5, None if laid is None else 40, laid)]
             return identify(scan=None, codes=[], candidates=candidates, expected=[], limits=limits).product_id
 
         assert ("P-1", None, None) == (named(0.79), named(0.78), named(None))
 
+    @pytest.mark.parametrize(("weight", "score"), [(0, 600_000), (1_000_000, 700_000), (500_000, 666_666)])
+    def test_likeness_and_cosine_have_a_mean(self, weight: int, score: int) -> None:
+        """Of a candidate laid over at 0.6 whose pooled vectors are alike by 0.8; of one that was not the cosine."""
+        tier = ImageTier(products=MICRO, margin_weight=0, score=MICRO, right=MICRO, laid=650_000, laid_weight=weight)
+        laid, seen = [ImageCandidate("P-1", 0.8, 0.5, 40, 0.6)], [ImageCandidate("P-1", 0.8, 0.5)]
+
+        assert (score, 650_000) == (look_score(laid, tier), look_limit(laid, tier))
+        assert (800_000, MICRO) == (look_score(seen, tier), look_limit(seen, tier))
+
     def test_the_order_of_verified_candidates_does_not_matter(self) -> None:
-        """What was laid over best is the look, wherever it stands in the list."""
+        """What agrees on most keypoints is the look, wherever it stands in the list."""
         tier = ImageTier(products=MICRO, margin_weight=0, score=4 * MICRO, right=970_000, laid=500_000)
-        candidates = [ImageCandidate("P-1", 0.9, 0.95, 0.6), ImageCandidate("P-2", 0.8, 0.9, 0.8)]
+        candidates = [ImageCandidate("P-1", 0.9, 0.95, 20), ImageCandidate("P-2", 0.8, 0.9, 40, 0.8)]
         names = {
             identify(
                 scan=None, codes=[], candidates=order, expected=[], limits=IdentityLimits(tiers=(tier,))

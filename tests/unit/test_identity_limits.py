@@ -172,7 +172,7 @@ class TestFitLimits:
     def test_limits_for_laid_captures_keep_their_rate(self) -> None:
         """With likenesses of laid captures each tier has a limit for them; strangers pass no more often than stated."""
         captures, fresh = self.captures(count=1_000), self.captures(count=1_000, seed=9)
-        limits = fit_limits(*captures, laid=captures.pooled)
+        limits = fit_limits(*captures, agree=captures.pooled, laid=captures.pooled)
         at = np.array([tier.laid or 0 for tier in limits.tiers]) / MICRO
         others = fresh.pooled.copy()
         others[np.arange(1_000), fresh.own] = 0
@@ -180,6 +180,17 @@ class TestFitLimits:
         assert sorted(at) == at.tolist()
         assert (others.max(axis=1) >= at[-1]).mean() <= 0.04
         assert (fresh.pooled[np.arange(1_000), fresh.own] >= at[-1]).mean() >= 0.9
+
+    def test_limits_come_from_captures_that_were_laid_over_everything(self) -> None:
+        """Of the others nothing is known, not that they are unlike; from too few of them there is no limit."""
+        captures = self.captures(count=400)
+        partly, hardly = captures.pooled.copy(), captures.pooled.copy()
+        partly[100:, 8:], hardly[49:, 39] = np.nan, np.nan
+        first = Captures(captures.patch[:100], captures.pooled[:100], captures.own[:100])
+
+        of_some = [tier.laid for tier in fit_limits(*captures, agree=partly, laid=partly).tiers]
+        assert [tier.laid for tier in fit_limits(*first, agree=first.pooled, laid=first.pooled).tiers] == of_some
+        assert {None} == {tier.laid for tier in fit_limits(*captures, agree=captures.pooled, laid=hardly).tiers}
 
     def test_too_few_captures_are_refused(self) -> None:
         """A rate of one in a hundred is not measured on ten captures."""
@@ -190,7 +201,7 @@ class TestFitLimits:
         """Whatever was measured: these are 60 captures in which small choices need more by chance."""
         for seed in range(20):
             captures = self.captures(count=60, gap=0.02, seed=seed)
-            scores = [tier.score for tier in fit_limits(*captures, laid=captures.pooled).tiers]
+            scores = [tier.score for tier in fit_limits(*captures, agree=captures.pooled, laid=captures.pooled).tiers]
             assert sorted(scores) == scores
 
     def test_new_designs_do_not_blunt_the_eye_for_wrong_labels(self) -> None:

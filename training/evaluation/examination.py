@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,8 @@ from evidence.codes import Code
 from evidence.discrepancy import Patches, compare, quantise
 from evidence.frame import Inset, inset
 from evidence.fusion import fuse
-from evidence.identity import ImageCandidate, ScanClaim, Shortlisted, look_score, rank
+from evidence.identity import VERIFIED, ImageCandidate, ScanClaim, Shortlisted, look_score, rank
+from evidence.prints import Overlay, Print, Squares, print_of
 from evidence.triton import Embeddings, Scores
 from gallery.examine import REFERENCES_COMPARED, Examiner
 from gallery.index import GalleryIndex
@@ -33,6 +34,7 @@ from training.evaluation.shelf import Enrolled, Shelf
 from training.evaluation.source import Pose, RawCapture, Shot, prepare
 
 SIZES: Final = (1, 3, 10, 30, 100)  # of choices by looks, and the whole gallery
+LAID_OF: Final = 400  # captures laid over every product, a second each, for limits to be fitted on; others as usual
 _COLOURS: Final = 3  # channels before those of depth
 
 
@@ -62,7 +64,13 @@ class Enroller:
         except Poison as poison:
             return str(poison)
         embeddings = self._models.embed(prepared.pixels)
-        return Enrolled(raw.reference_id, raw.product_id, embeddings.vectors, quantise(embeddings.patches))
+        return Enrolled(
+            raw.reference_id,
+            raw.product_id,
+            embeddings.vectors,
+            quantise(embeddings.patches),
+            tuple(print_of(square) for square in prepared.pixels[..., :_COLOURS]),
+        )
 
 
 class Examination:
@@ -74,9 +82,13 @@ class Examination:
         self._calibration = Calibration.load(setting.repository / "fusion.json")
         self._shelf = Shelf(setting.shelf, setting.catalogue, model_version=self._calibration.embedding)
         nothing = GalleryIndex(model_version=self._calibration.embedding)
-        self._ranking = Remembering()
+        self._ranking, self._overlaying = Remembering(), Laying()
         self._full = Examiner(
-            index=self._shelf.index, patches=self._shelf, calibration=self._calibration, ranking=self._ranking
+            index=self._shelf.index,
+            patches=self._shelf,
+            calibration=self._calibration,
+            ranking=self._ranking,
+            overlaying=self._overlaying,
         )
         self._bare = Examiner(index=nothing, patches=self._shelf, calibration=self._calibration)
         self._looks_of = setting.looks_of
@@ -110,12 +122,13 @@ class Examination:
         pixels: NDArray[np.uint8],
     ) -> Row:
         """Add the answers."""
+        squares = pixels[..., :_COLOURS]
 
         async def answer(
             examiner: Examiner, scan: ScanClaim | None = None, codes: Sequence[Code] = (), said: Scores = scores
         ) -> Answer:
             evidence, identity = await examiner.examine(
-                said, embeddings, scan=scan, codes=codes, expected=[], insets=insets
+                said, embeddings, scan=scan, codes=codes, expected=[], insets=insets, squares=squares
             )
             return _answer(evidence, identity, self._calibration)
 
@@ -134,8 +147,8 @@ class Examination:
             blind=await answer(self._bare, said=self._models.score(blind)) if row.depth else None,
             own=await self._apart(row.product_id, embeddings),
             stranger=await self._apart(next(iter(self._others(row, 1, 0)), None), embeddings),
-            looks=await self._looks(row, embeddings) if row.number < self._looks_of else (),
-            likeness=await self._likeness(embeddings) if self._wants_likeness else {},
+            looks=await self._looks(row, embeddings, squares) if row.number < self._looks_of else (),
+            likeness=await self._likeness(row, embeddings, squares) if self._wants_likeness else {},
         )
 
     async def _apart(self, product_id: str | None, embeddings: Embeddings) -> int | None:
@@ -144,19 +157,28 @@ class Examination:
         maps = await self._shelf.get(wanted)
         return compare(embeddings.patches, [(each, maps[each]) for each in wanted]).micro if wanted else None
 
-    async def _likeness(self, embeddings: Embeddings) -> dict[str, Likeness]:
-        """Compare with every product, as the index and the ranking of a shortlist do."""
+    async def _likeness(self, row: Row, embeddings: Embeddings, squares: Squares) -> dict[str, Likeness]:
+        """Compare with every product, as the index, the ranking of a shortlist and, of some captures, overlays do."""
         index, products = self._shelf.index, self._shelf.products
         shortlist = []
         for each in index.nearest(embeddings.vectors, k=len(products), expected=products):
             maps = await self._shelf.get(each.reference_ids)
             shortlist.append(Shortlisted(each.product_id, each.similarity, tuple(maps.values())))
+        ranked = self._ranking(embeddings.patches, shortlist)
+        every = row.number < LAID_OF
+        most, laid = (len(ranked), len(ranked)) if every else (VERIFIED, 1)
+        ranked = await self._full.verified(ranked, squares, most=most, laid=laid)
         return {
-            each.product_id: Likeness(round(each.similarity * MICRO), round(each.patch * MICRO))
-            for each in self._ranking(embeddings.patches, shortlist)
+            each.product_id: Likeness(
+                pooled=round(each.similarity * MICRO),
+                patch=round(each.patch * MICRO),
+                agree=each.agree,
+                laid=None if each.laid is None else round(each.laid * MICRO),
+            )
+            for each in ranked
         }
 
-    async def _looks(self, row: Row, embeddings: Embeddings) -> tuple[Look, ...]:
+    async def _looks(self, row: Row, embeddings: Embeddings, squares: Squares) -> tuple[Look, ...]:
         """Choose among so many products by looks, with the own one among them and without."""
         own, found = row.product_id, []
         if own is None or not self._shelf.index.references_of(own):
@@ -165,8 +187,8 @@ class Examination:
         for size in (*(each for each in SIZES if each < everyone), everyone):
             others = self._others(row, size, size)
             tier = self._calibration.limits.tier(size if size < everyone else MICRO)
-            mated = await self._full.looks(embeddings, expected=[own, *others[: size - 1]])
-            alien = await self._full.looks(embeddings, expected=others) if others else []
+            mated = await self._full.looks(embeddings, squares=squares, expected=[own, *others[: size - 1]])
+            alien = await self._full.looks(embeddings, squares=squares, expected=others) if others else []
             if mated and alien:
                 right = mated[0].product_id == own
                 found.append(
@@ -204,6 +226,23 @@ class Remembering:
             if entry.product_id in self._known
         ]
         return sorted(found, key=lambda candidate: (-candidate.patch, candidate.product_id))
+
+
+class Laying:
+    """`evidence.prints.Overlay`, one for the capture in hand, whatever it is asked of it and how often."""
+
+    def __init__(self) -> None:
+        """Have no capture in hand."""
+        self._squares: Squares | None = None
+        self._overlay: Overlay | None = None
+
+    def __call__(self, squares: Squares, prints: Mapping[str, Sequence[Print]]) -> Overlay:
+        """Return what lays this capture over these products."""
+        if self._overlay is None or squares is not self._squares:
+            self._squares, self._overlay = squares, Overlay(squares, prints)
+        else:
+            self._overlay.also(prints)
+        return self._overlay
 
 
 def _truth(number: int, raw: RawCapture) -> Row:

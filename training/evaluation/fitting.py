@@ -62,6 +62,8 @@ def fitted(rows: Sequence[Row]) -> Calibration:
         np.array([[row.likeness[each].patch / MICRO for each in products] for row in kept], np.float32),
         np.array([[row.likeness[each].pooled / MICRO for each in products] for row in kept], np.float32),
         [columns[row.product_id] for row in kept if row.product_id is not None],
+        agree=np.array([[_or_nan(row.likeness[each].agree) for each in products] for row in kept], np.float32),
+        laid=np.array([[_or_nan(row.likeness[each].laid) / MICRO for each in products] for row in kept], np.float32),
         redesigned=[row.facts.get("redesigned") == "yes" for row in kept],
     )
     return fit(
@@ -71,6 +73,10 @@ def fitted(rows: Sequence[Row]) -> Calibration:
         embedding=f"{EMBEDDING}:1",
         limits=limits,
     )
+
+
+def _or_nan(known: int | None) -> float:
+    return float("nan") if known is None else known
 
 
 def _fit_row(row: Row, limits: IdentityLimits, *, scanned: bool) -> FitRow:
@@ -99,7 +105,13 @@ def _identified(row: Row, limits: IdentityLimits, *, scanned: bool) -> Identity:
         scan=ScanClaim(row.product_id or "", row.product_id, 0) if scanned else None,
         codes=[],
         candidates=[
-            ImageCandidate(product, alike.pooled / MICRO, alike.patch / MICRO)
+            ImageCandidate(
+                product,
+                alike.pooled / MICRO,
+                alike.patch / MICRO,
+                alike.agree,
+                None if alike.laid is None else alike.laid / MICRO,
+            )
             for product, alike in row.likeness.items()
         ],
         expected=[],

@@ -95,7 +95,8 @@ def _open_set(size: int, looks: Sequence[Look], limits: IdentityLimits, gallery:
     strangers = np.sort(np.array([look.stranger for look in looks], np.float64))[::-1]
     allowed = int(far * len(strangers) * (1 + 1e-12))
     limit = float(strangers[allowed]) if allowed < len(strangers) else -np.inf
-    shipped = limits.tier(size if size < gallery else MICRO).score
+    tier = limits.tier(size if size < gallery else MICRO)
+    shipped = tier.score if tier.laid is None else tier.laid
     accepted = int((strangers >= shipped).sum())
     found, found_shipped = int((right & (mated > limit)).sum()), int((right & (mated >= shipped)).sum())
     return OpenSet(

@@ -52,15 +52,20 @@ class Look(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     products: int
     right: bool  # with its own product in the choice, that one looks most alike
-    mated: int  # look score of the first of a choice that holds its own product, millionths
+    mated: int  # look score (`evidence.identity`) of the first of a choice that holds its own product, millionths
     stranger: int  # ... of one that does not
 
 
 class Likeness(msgspec.Struct, frozen=True, array_like=True):
-    """How alike a capture and a product are, in millionths: pooled vectors, patch maps."""
+    """How alike a capture and a product are, in millionths: pooled vectors, patch maps, laid over references.
+
+    `agree` (keypoints) and `laid` are None where nobody tried: it takes a second for a capture and 80 products.
+    """
 
     pooled: int
     patch: int
+    agree: int | None = None
+    laid: int | None = None
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

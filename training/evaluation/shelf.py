@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evidence.discrepancy import StoredPatches
+from evidence.prints import Print
 from gallery.entry import Entry, ProductPut, ReferencePut, pack
 from gallery.index import GalleryIndex
 from schemas.messages import Product
 
-_PATCHES, _VECTORS, _TABLE = "patches.npy", "vectors.npy", "table.json"
+_PATCHES, _VECTORS, _PRINTS, _TABLE = "patches.npy", "vectors.npy", "prints.msgpack", "table.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +30,7 @@ class Enrolled:
     product_id: str
     vectors: NDArray[np.float32]
     patches: StoredPatches
+    prints: tuple[Print, ...]
 
 
 def fill(folder: Path, references: Sequence[Enrolled]) -> None:
@@ -36,6 +38,7 @@ def fill(folder: Path, references: Sequence[Enrolled]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     table = [(each.reference_id, each.product_id, len(each.vectors)) for each in references]
     (folder / _TABLE).write_bytes(msgspec.json.encode(table))
+    (folder / _PRINTS).write_bytes(msgspec.msgpack.encode([each.prints for each in references]))
     if references:
         np.save(folder / _VECTORS, np.concatenate([each.vectors for each in references]))
         np.save(folder / _PATCHES, np.concatenate([each.patches for each in references]))
@@ -51,10 +54,12 @@ class Shelf:
             self.index.apply(ProductPut(product))
         table = msgspec.json.decode((folder / _TABLE).read_bytes(), type=list[tuple[str, str, int]])
         self._maps: dict[str, StoredPatches] = {}
+        self._prints: dict[str, tuple[Print, ...]] = {}
+        prints = msgspec.msgpack.decode((folder / _PRINTS).read_bytes(), type=list[tuple[Print, ...]])
         vectors = np.load(folder / _VECTORS, mmap_mode="r") if table else np.empty((0, 0), np.float32)
         patches = np.load(folder / _PATCHES, mmap_mode="r") if table else np.empty((0, 0, 0), np.int8)
         start = 0
-        for reference_id, product_id, views in table:
+        for (reference_id, product_id, views), printed in zip(table, prints, strict=True):
             rows = slice(start, start + views)
             start += views
             entry = Entry(
@@ -66,11 +71,17 @@ class Shelf:
                 vectors=np.asarray(vectors[rows]),
                 patches=np.asarray(patches[rows]),
                 uris=(),
+                prints=printed,
             )
             self.index.apply(ReferencePut(reference_id, pack(entry)))
             self._maps[reference_id] = patches[rows]
+            self._prints[reference_id] = entry.prints
         self.products = tuple(dict.fromkeys(product_id for _, product_id, _ in table))
 
     async def get(self, reference_ids: Sequence[str], /) -> dict[str, StoredPatches]:
         """Return the maps of those references that are there."""
         return {each: self._maps[each] for each in reference_ids if each in self._maps}
+
+    async def prints(self, reference_ids: Sequence[str], /) -> dict[str, tuple[Print, ...]]:
+        """Return the prints of those references that are there."""
+        return {each: self._prints[each] for each in reference_ids if each in self._prints}

@@ -12,6 +12,8 @@ import msgspec
 import numpy as np
 
 from budget.records import Request
+from evidence import prints
+from evidence.frame import SIDE
 from evidence.scans import ScanBoard, Sighting
 from gallery.entry import VECTOR_SIZE, Reference
 from gallery.store import _product, _reference
@@ -29,6 +31,32 @@ def _held(raw: bytes) -> None:
     """Any reference or product in the gallery's store is a change, or logged and left out."""
     for read in (_reference, _product):
         read(raw[:8], raw)
+
+
+def _prints(raw: bytes) -> None:
+    """Any prints are refused, or a capture can be laid over them, or nothing can be told; each likeness is a share."""
+    try:
+        found = prints.unpack(raw)
+    except (msgspec.DecodeError, ValueError):
+        return
+    likeness = prints.Overlay(_capture()[None], {"P": found}).likeness("P")
+    if likeness is not None and not -1 <= likeness <= 1:
+        raise AssertionError(f"laid over: {likeness}")
+
+
+@cache
+def _capture() -> prints.Squares:
+    """Draw uint8[224, 224, 3] with some things in it that are found again."""
+    rng, square = np.random.default_rng(3), np.full((SIDE, SIDE, 3), 230, np.uint8)
+    for _ in range(40):
+        top, left, high, wide = rng.integers((30, 30, 8, 8), (160, 160, 40, 40))
+        square[top : top + high, left : left + wide] = rng.integers(0, 256, 3)
+    return square
+
+
+def _printed() -> Sequence[bytes]:
+    one = prints.print_of(_capture())
+    return [prints.pack([one]), prints.pack([one, prints.print_of(_capture()[::-1])]), prints.pack([])]
 
 
 def _scans(raw: bytes) -> None:
@@ -93,6 +121,7 @@ def _requests() -> Sequence[bytes]:
 
 TARGETS: Final = (
     Target("stored.gallery", _held, _references, (struct.pack("<e", np.nan), b"\xc4", b"\x94"), inputs=5_000),
+    Target("stored.prints", _prints, _printed, (struct.pack("<e", np.nan), b"\x93"), most_bytes=80_000, inputs=150),
     Target("stored.scans", _scans, _sightings, _WORDS, json_values, inputs=5_000),
     Target("stored.requests", _request, _requests, _WORDS, json_values, inputs=5_000),
 )

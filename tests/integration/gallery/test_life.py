@@ -25,6 +25,7 @@ from gallery.store import GalleryStore
 from schemas.faults import Retryable
 from tests.integration.gallery.conftest import WITHIN_S, OwnRedis
 from tests.unit.gallery.looks import VERSION, Cells, captured, design
+from tests.unit.gallery.prints import bare
 
 RULES = Rules(spread_s=0)
 OLD, NEW = 1, 2
@@ -40,7 +41,8 @@ def pooled(shown: int) -> Vectors:
 
 def entry(name: str, product: str, cells: Cells, shown: int, *, enrolled_ms: int = 1) -> Entry:
     """Return an entry that shows a design."""
-    return Entry(name, product, VERSION, "booth", enrolled_ms, pooled(shown), quantise(cells), (f"file:///{name}.png",))
+    uris, prints = (f"file:///{name}.png",), (bare(shown),)
+    return Entry(name, product, VERSION, "booth", enrolled_ms, pooled(shown), quantise(cells), uris, prints)
 
 
 @dataclasses.dataclass(slots=True)
@@ -122,6 +124,20 @@ class TestPromotion:
         assert life.index.references_of("P")[0] in ruling.enrol
         assert ["candidate", "trusted"] == [step.state for step in facts.history]
         assert set(ruling.enrol) <= set(await life.store.patches(ruling.enrol, model_version=VERSION))
+
+    async def test_prints_live_as_long_as_what_they_are_of(self, life: Life, server: OwnRedis) -> None:
+        """A candidate's end with its time, a reference's stay, and those of a contradicted capture are gone."""
+        for _ in range(5):
+            await life.say(NEW)
+        await life.say(NEW, name="torn", cleared=False)
+        ruling = await life.promoter.consider("P")
+        left = sorted({f"capture.{number}" for number in range(1, 6)} - set(ruling.enrol))
+        with server.client() as client:
+            assert all(client.ttl(f"gallery:prints:{each}") == -1 for each in ["P.0", *ruling.enrol])
+            assert all(0 < client.ttl(f"gallery:prints:{each}") <= 600 for each in left)
+            assert left
+            await life.say(NEW, name=left[0], cleared=False)
+            assert 0 == client.exists(f"gallery:prints:{left[0]}", "gallery:prints:torn")
 
     async def test_candidates_are_not_searched(self, life: Life) -> None:
         """Before the rules let them in no index knows of them."""
@@ -257,6 +273,7 @@ class TestAging:
 
         assert await life.state("capture.1") is None
         assert {} == (await life.lives.of("P")).seen
+        assert {} == await life.store.prints(["capture.1"])
 
     async def test_counts_outlive_an_outage(self, life: Life, server: OwnRedis) -> None:
         """What was counted while Redis was away is written afterwards."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -23,6 +25,7 @@ from gallery.store import GalleryStore, Position
 from schemas.faults import Retryable
 from schemas.messages import Product
 from tests.integration.gallery.conftest import WITHIN_S, OwnRedis
+from tests.unit.gallery.prints import bare
 
 VERSION = "gallery_embedding:1"
 
@@ -47,6 +50,11 @@ def entry(number: int, *, product: int | None = None, seed: int = 0, version: st
         patches=quantise(drawn / np.linalg.norm(drawn, axis=2, keepdims=True)),
         uris=(f"file:///pictures/{number}-0.png", f"file:///pictures/{number}-1.png"),
     )
+
+
+def printed(number: int) -> Entry:
+    """Make reference R-<number> with prints of its two views."""
+    return dataclasses.replace(entry(number), prints=(bare(number), bare(number + 100)))
 
 
 @contextlib.asynccontextmanager
@@ -104,6 +112,37 @@ class TestStore:
         assert ["R-1"] == list(found)
         assert np.array_equal(entry(1).patches, found["R-1"])
         assert {} == await store.patches([], model_version=VERSION)
+
+    async def test_prints_come_and_go_with_their_reference(self, store: GalleryStore, server: OwnRedis) -> None:
+        """They are a change like any other, go where the reference comes without any, and when it is withdrawn."""
+        assert [True, True, False] == [await store.put_reference(each) for each in (entry(1), printed(1), printed(1))]
+        assert {"R-1": printed(1).prints} == await store.prints(["R-1", "R-2"])
+
+        assert await store.put_reference(entry(1))
+        assert {} == await store.prints(["R-1"]) == await store.prints([])
+        await store.put_reference(printed(1))
+        await store.withdraw("R-1")
+        with server.client() as client:
+            assert [] == client.keys("gallery:prints:*")
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"",
+            b"\xc1",
+            b"\x90\x00",
+            b"\x91\x93\xc4\x01a\xc4\x00\xc4\x00",
+            msgspec.msgpack.encode([[b"\xff" * 8, b"0" * 128, b""]]),
+        ],
+        ids=["nothing", "no msgpack", "too long", "half a place", "no number"],
+    )
+    async def test_prints_that_are_none_are_left_out(self, store: GalleryStore, server: OwnRedis, raw: bytes) -> None:
+        """Whoever wrote them: the others come."""
+        await store.put_reference(printed(2))
+        with server.client() as client:
+            client.set("gallery:prints:R-1", raw)
+
+        assert ["R-2"] == list(await store.prints(["R-1", "R-2"]))
 
     async def test_facts_are_for_people(self, store: GalleryStore) -> None:
         """Source, age and pictures of a reference can be asked for until it is withdrawn."""
@@ -372,7 +411,7 @@ class TestPatchCache:
             server.stop()
 
             assert np.array_equal(first["R-1"], (await cache.get(["R-1"]))["R-1"])
-            assert (1, 1) == (cache.hits, cache.misses)
+            assert (1, 1) == (cache.maps.hits, cache.maps.misses)
 
     async def test_a_changed_reference_is_read_anew(self, store: GalleryStore) -> None:
         """Once the index knows of the change, the old map is not used again."""
@@ -394,13 +433,25 @@ class TestPatchCache:
             cache = PatchCache(store, index, capacity_bytes=3 * entry(0).patches.nbytes)
             for number in (0, 1, 2, 0, 3):
                 await cache.get([f"R-{number}"])
-            assert 3 * entry(0).patches.nbytes == cache.bytes
-            misses = cache.misses
+            assert 3 * entry(0).patches.nbytes == cache.maps.bytes
+            misses = cache.maps.misses
             await cache.get(["R-0", "R-3"])
-            assert misses == cache.misses
+            assert misses == cache.maps.misses
             await cache.get(["R-1"])
 
-            assert misses + 1 == cache.misses
+            assert misses + 1 == cache.maps.misses
+
+    async def test_prints_come_the_same_way(self, store: GalleryStore, server: OwnRedis) -> None:
+        """Prints are read once, that there are none is remembered as well, and another reference's are never given."""
+        await store.put_reference(printed(1))
+        await store.put_reference(entry(2))
+        async with following(store) as (index, _):
+            cache = PatchCache(store, index)
+            first = await cache.prints(["R-1", "R-2", "R-3"])
+            server.stop()
+
+            assert {"R-1": printed(1).prints} == first == await cache.prints(["R-1", "R-2"])
+            assert (2, 2) == (cache.printed.hits, cache.printed.misses)
 
     async def test_what_is_gone_is_left_out(self, store: GalleryStore) -> None:
         """Unknown references are no fault, and one without maps in the store neither."""

@@ -63,6 +63,25 @@ class TestFitted:
         assert found.alone != makeshift().alone
         assert found.prior < -6 * MICRO
 
+    def test_a_limit_for_what_was_laid_over(self) -> None:
+        """Is made of captures that were laid over every product, and of none that were not."""
+
+        def lying(each: Row) -> dict[str, Likeness]:
+            """Lie over every product, well over the own one."""
+            return {
+                product: replace(
+                    alike,
+                    agree=15 + 45 * (product == each.product_id),
+                    laid=300_000 + 600_000 * (product == each.product_id),
+                )
+                for product, alike in each.likeness.items()
+            }
+
+        tried = [replace(each, likeness=lying(each)) for each in rows()]
+
+        assert {300_002} == {tier.laid for tier in fitted([*tried[:100], *rows()[100:]]).limits.tiers}
+        assert {None} == {tier.laid for tier in fitted(rows()).limits.tiers}
+
     def test_discrepancies_that_tell_nothing_are_not(self) -> None:
         """Shuffled discrepancies move a score by less than a fifth of what true ones do."""
         true = rows()

@@ -92,12 +92,13 @@ class TestRun:
         assert rows == read(tried(repository, drawn, tmp_path))[1]
 
     def test_likeness_is_to_every_product(self, repository: Path, drawn: DataSet, tmp_path: Path) -> None:
-        """Asked for, each capture is compared with all products, and looks most like its own."""
+        """Asked for, each capture is compared with all products and laid over them, and looks most like its own."""
         few = dataclasses.replace(drawn, samples=drawn.samples[:6])
         path = run(Disk(few), repository, tmp_path, processes=1, looks_of=0, say=lambda _: None, likeness=True)
         for row in read(path)[1]:
             assert {f"p-{number}" for number in range(6)} == set(row.likeness)
             assert row.product_id == max(row.likeness, key=lambda product: row.likeness[product].patch)
+            assert all(alike.laid is not None for alike in row.likeness.values())
             assert row.by_code is not None
             assert row.own == row.by_code.discrepancy
 
