@@ -13,6 +13,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SIDELINE := $(BIN)/sideline
 INSTALLED := .venv/.installed
+# That must be free: 7 stay, the downloads go again.
+TRAINING_GB := 10
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet
 
 lower = $(shell tr A-Z a-z <<< '$(1)')
@@ -188,6 +190,12 @@ $(INSTALLED): pyproject.toml requirements/build.txt requirements/dev.txt | .venv
 	touch $@
 
 .venv-training/.installed: pyproject.toml requirements/build.txt requirements/training.txt | .venv/bin/python
+	for need in ". $(TRAINING_GB)" "$${TMPDIR:-/tmp} 4"; do
+	  read -r place gb <<< "$$need"
+	  free=$$(df -Pk "$$place" | awk 'NR == 2 { print int($$4 / 1e6) }')
+	  if [ "$$free" -lt "$$gb" ]; then
+	    echo "torch needs room: $$(realpath "$$place") has $$free GB free, $$gb are needed; make room, or set TMPDIR for the downloads" >&2; exit 1; fi
+	done
 	echo 'installing into .venv-training: torch is large'
 	$(BIN)/python -m venv .venv-training
 	.venv-training/bin/python $(PIP_INSTALL) --require-hashes -r requirements/build.txt -r requirements/training.txt
