@@ -76,9 +76,10 @@ def difference(decision: Decision, row: Row) -> str:
         return f"{decision.outcome} {decision.reason}; {row.refused}"
     if abs(decision.score - answer.score) <= ALLOWED:
         return ""
-    theirs = (evidence.pattern, identity.method, identity.product_id, identity.conflict, evidence.discrepancy)
-    ours = (answer.pattern, answer.method, answer.product_id, answer.conflict, answer.discrepancy)
-    return f"score {decision.score} and {answer.score}: {theirs} and {ours}; {identity.claims}"
+    theirs = (evidence.pattern, identity.method, identity.confidence_ppm, identity.conflict, evidence.discrepancy)
+    ours = (answer.pattern, answer.method, answer.confidence_ppm, answer.conflict, answer.discrepancy)
+    named = f"{identity.product_id} and {answer.product_id}, {identity.claims}"
+    return f"score {decision.score} and {answer.score}: {theirs} and {ours}; {named}"
 
 
 async def enrol(line: RunningLine, source: Source) -> None:
