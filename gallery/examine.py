@@ -84,7 +84,7 @@ class Examiner:
         self._patches = patches
         self._ranking = ranking
         self._overlaying = overlaying
-        # It takes a hundred times as long as a comparison: captures with a code must not wait for those without.
+        # It takes a tenth of a second and more: comparisons of captures with a code must find a thread meanwhile.
         self._laying = asyncio.Semaphore(max(1, len(os.sched_getaffinity(0)) // 2))
         self._stage = stage
         self.calibration = calibration

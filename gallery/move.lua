@@ -3,7 +3,8 @@
 -- KEYS: the product's turn, facts about references, references of the product, seen of the product, versions, epoch,
 --       feed
 -- ARGV: turn as read, product id, prefix of the references of a version, prefix of patch maps, epoch if there is none,
---       feed length, prefix of prints, then for each reference: id, its new state or 'gone', facts, model version, packed reference or ''
+--       feed length, prefix of prints, then for each reference: id, its new state or 'gone', facts, model version,
+--       packed reference or ''
 if (redis.call('GET', KEYS[1]) or '0') ~= ARGV[1] then
   return 0
 end
