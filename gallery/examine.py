@@ -156,7 +156,8 @@ class Examiner:
     ) -> list[ImageCandidate]:
         """Compare the patch maps of the products it may be, most alike first.
 
-        Where nothing but looks can name the unit, and there is a limit for it, the capture is laid over the first few.
+        Where nothing but looks can name the unit, and there is a limit for it, keypoints order the first
+        few and the capture is laid over the best.
 
         Args:
             embeddings: of the capture.
