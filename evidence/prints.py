@@ -89,8 +89,8 @@ def print_of(square: Squares) -> Print:
 
 
 def pack(prints: Sequence[Print]) -> bytes:
-    """Return what the store keeps of a reference's views."""
-    return msgspec.msgpack.encode(prints)
+    """Return what the store keeps of a reference's views: of none, nothing at all."""
+    return msgspec.msgpack.encode(prints) if prints else b""
 
 
 def unpack(raw: bytes) -> tuple[Print, ...]:

@@ -84,8 +84,7 @@ def pack(entry: Entry) -> Reference:
     digest = hashlib.blake2b(msgspec.msgpack.encode(about), digest_size=_DIGEST_BYTES)
     digest.update(vectors)
     digest.update(entry.patches.tobytes())
-    if entry.prints:  # a reference of before there were prints is the same as it was
-        digest.update(prints.pack(entry.prints))
+    digest.update(prints.pack(entry.prints))  # nothing, of a reference of before there were prints
     return Reference(entry.product_id, digest.digest(), vectors, entry.enrolled_ms)
 
 

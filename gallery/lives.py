@@ -109,7 +109,7 @@ class Lives:
             new_epoch(),
             FEED_LENGTH,
             version,
-            prints.pack(entry.prints) if entry.prints else b"",
+            prints.pack(entry.prints),
         ]
         with as_faults():
             effect: bytes = await self._see(keys=keys, args=said)

@@ -121,7 +121,7 @@ class GalleryStore:
             version,
             new_epoch(),
             FEED_LENGTH,
-            prints.pack(entry.prints) if entry.prints else b"",
+            prints.pack(entry.prints),
         ]
         with as_faults():
             return bool(await self._put_reference(keys=keys, args=[entry.reference_id, *said]))

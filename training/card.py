@@ -59,8 +59,8 @@ class Card:
             raise Fatal(f"{path} is no usable model card: {error}. Make the models anew: make models") from error
 
     def table(self) -> str:
-        """Return the figures as Markdown."""
-        rows = [f"| {name.replace('_', ' ')} | {_shown(value)} |" for name, value in self.figures.items()]
+        """Return the figures as Markdown, in the order of their names like the file, whoever made the card."""
+        rows = [f"| {name.replace('_', ' ')} | {_shown(value)} |" for name, value in sorted(self.figures.items())]
         facts = (
             f"Made by `{self.made_by}`: {self.train_views} views of {self.worlds[0].products} products, "
             f"{self.steps} steps. Measured on products of the booth's test split."

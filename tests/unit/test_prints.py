@@ -51,7 +51,7 @@ class TestPrint:
 
         assert prints == unpack(pack(prints))
         assert (0, 4) == prints[1].keypoints.spots.shape
-        assert () == unpack(pack(()))
+        assert not pack(())
 
     def test_keypoints_lie_on_the_unit(self) -> None:
         """What lies on the ground is somebody else's."""

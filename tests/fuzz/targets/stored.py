@@ -56,7 +56,7 @@ def _capture() -> prints.Squares:
 
 def _printed() -> Sequence[bytes]:
     one = prints.print_of(_capture())
-    return [prints.pack([one]), prints.pack([one, prints.print_of(_capture()[::-1])]), prints.pack([])]
+    return [prints.pack([one]), prints.pack([one, prints.print_of(_capture()[::-1])]), b"\x90"]
 
 
 def _scans(raw: bytes) -> None:

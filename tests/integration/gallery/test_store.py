@@ -144,6 +144,36 @@ class TestStore:
 
         assert ["R-2"] == list(await store.prints(["R-1", "R-2"]))
 
+    async def test_vectors_and_prints_come_and_go_in_one_step(self, store: GalleryStore, server: OwnRedis) -> None:
+        """Whoever looks, whenever: each reference has both or neither; nor does a kill of the server part them."""
+        seen = set()
+
+        async def write() -> None:
+            for number in range(60):
+                await store.put_reference(printed(number))
+            for number in range(30):
+                await store.withdraw(f"R-{number}")
+
+        writing = asyncio.create_task(write())
+        with server.client() as client:
+            while not writing.done():
+                both = client.pipeline().hkeys(f"gallery:references:{VERSION}").keys("gallery:prints:*")
+                vectors, prints = await asyncio.to_thread(both.execute)
+                assert {b"gallery:prints:" + each for each in vectors} == set(prints)
+                seen.add(len(vectors))
+        await writing
+        assert len(seen) > 5, "nobody looked while they were written"
+
+        writing = asyncio.create_task(write())
+        await asyncio.sleep(0.03)
+        server.stop()
+        with contextlib.suppress(Retryable):
+            await writing
+        server.start()
+        with server.client() as client:
+            vectors = client.hkeys(f"gallery:references:{VERSION}")
+            assert {b"gallery:prints:" + each for each in vectors} == set(client.keys("gallery:prints:*"))
+
     async def test_facts_are_for_people(self, store: GalleryStore) -> None:
         """Source, age and pictures of a reference can be asked for until it is withdrawn."""
         await store.put_reference(entry(1))
@@ -187,6 +217,7 @@ class TestStore:
             lambda: store.put_product(Product(product_id="P-1")),
             lambda: store.withdraw("R-1"),
             lambda: store.patches(["R-1"], model_version=VERSION),
+            lambda: store.prints(["R-1"]),
             lambda: store.uris("R-1"),
             store.position,
             lambda: store.news(Position("", "0-0"), VERSION, wait_s=0.1),
@@ -452,6 +483,20 @@ class TestPatchCache:
 
             assert {"R-1": printed(1).prints} == first == await cache.prints(["R-1", "R-2"])
             assert (2, 2) == (cache.printed.hits, cache.printed.misses)
+
+    async def test_prints_that_cannot_be_asked_for_are_worth_waiting_for(
+        self, store: GalleryStore, server: OwnRedis
+    ) -> None:
+        """That Redis is away is not taken for a reference without prints, neither then nor later."""
+        await store.put_reference(printed(1))
+        async with following(store) as (index, _):
+            cache = PatchCache(store, index)
+            server.stop()
+            with pytest.raises(Retryable):
+                await cache.prints(["R-1"])
+            server.start()
+
+            assert {"R-1": printed(1).prints} == await cache.prints(["R-1"])
 
     async def test_what_is_gone_is_left_out(self, store: GalleryStore) -> None:
         """Unknown references are no fault, and one without maps in the store neither."""
