@@ -34,7 +34,10 @@ def read_codes(
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="CSV to write: path, text, format, confirmed, ms.")],
     budget_ms: Annotated[
-        int, typer.Option(min=0, max=60_000, help="CPU time after which no further look at a picture begins.")
+        int,
+        typer.Option(
+            min=0, max=60_000, help="CPU time, counted by pixels, after which no further look at a picture begins."
+        ),
     ] = 100,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Pictures at a time; more make each one's ms longer.")] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any picture could not be read.")] = False,

@@ -49,7 +49,9 @@ _VOTES_NEEDED: Final = {"EAN13": 2, "EAN8": 2, "UPCA": 2, "ITF": 2, "ITF14": 2, 
 class Effort:
     """How much time the codes of one picture may take, and whether strong looks go over the whole picture.
 
-    The budget is CPU time: what is read must not depend on what else the machine does. Wall time the pool limits.
+    The budget is in CPU time as looks took it where they were measured, by their pixels: what is read must depend on
+    the picture alone, and a clock of CPU time runs faster too where others use the caches. A clock ends only what takes
+    `OVERRUN` times the budget, as pictures do that are made to keep the reader busy. Wall time the pool limits.
     """
 
     budget_s: float
@@ -58,22 +60,25 @@ class Effort:
 
 QUICK: Final = Effort(budget_s=0.06, whole=False)  # the line's: strong looks only where it is patterned
 THOROUGH: Final = Effort(budget_s=0.1, whole=True)  # for folders of photographs, where nobody waits for the line
+OVERRUN: Final = 6.0
+_LOOK_S: Final = 0.0008  # that every look takes, however small its patch
 
 
 def read_codes(rgb: NDArray[np.uint8], *, view: int, effort: Effort = QUICK) -> list[Code]:
     """Read the codes of one picture, uint8[H, W, 3] or uint8[H, W].
 
     The first look is always taken. Further ones follow while nothing is found, or something found is not confirmed, and
-    while the time lasts. Codes come in the order in which they were found.
+    while the budget lasts. Codes come in the order in which they were found.
     """
-    until = time.thread_time() + effort.budget_s
+    until, spent_s = time.thread_time() + OVERRUN * effort.budget_s, 0.0
     grey = _grey(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)) if rgb.ndim == 3 else rgb  # noqa: PLR2004 - has colours
     if (factor := LONG_SIDE / max(grey.shape)) < 1:
         grey = _grey(cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA))
     tally = _Tally()
     for look, patch in _plan(grey, tally, effort):
         tally.count(look, _readings(_LOOKS[look], patch, grey))
-        if tally.settled or time.thread_time() >= until:
+        spent_s += _LOOKS[look].takes_s(patch)
+        if tally.settled or spent_s >= effort.budget_s or time.thread_time() >= until:
             break
     return tally.codes(view)
 
@@ -146,6 +151,15 @@ class _Look:
     transform: Callable[[Grey], Grey]
     binarizer: Binarizer = Binarizer.GlobalHistogram  # as good after these transforms, in two thirds of the time
     confirms_only: bool = False  # a look at what was read already; too dear for a whole picture
+    pixel_ns: float = 20.0  # CPU time by `python -m bench.codes_photos FOLDER --looks`
+
+    def scale_of(self, patch: Patch) -> float:
+        """Return by how much a patch is scaled up: not beyond the size at which codes are looked for at all."""
+        return max(1.0, min(self.scale, LONG_SIDE / max(patch.width, patch.height)))
+
+    def takes_s(self, patch: Patch) -> float:
+        """Return how much CPU time the look at a patch takes, as far as its pixels tell."""
+        return _LOOK_S + 1e-9 * self.pixel_ns * patch.width * patch.height * self.scale_of(patch) ** 2
 
 
 def _as_is(grey: Grey) -> Grey:
@@ -182,15 +196,15 @@ def _flattened(grey: Grey) -> Grey:
 # more of 204. The third confirms: scaled by a half, edges fall on other pixels, and what was misread is rarely misread
 # the same way again.
 _LOOKS: Final = (
-    _Look(1.0, _as_is, Binarizer.LocalAverage),
+    _Look(1.0, _as_is, Binarizer.LocalAverage, pixel_ns=12),
     _Look(1.0, _equalised),
     _Look(1.5, _as_is, Binarizer.LocalAverage),
     _Look(2.0, _equalised),
     _Look(2.0, _sharpened),
-    _Look(2.0, _flattened),
-    _Look(2.0, _sharpened_hard),
-    _Look(1.0, _softened),
-    _Look(3.0, _equalised, confirms_only=True),
+    _Look(2.0, _flattened, pixel_ns=50),
+    _Look(2.0, _sharpened_hard, pixel_ns=25),
+    _Look(1.0, _softened, pixel_ns=12),
+    _Look(3.0, _equalised, confirms_only=True, pixel_ns=25),
 )
 
 _LOOKS_ASKEW: Final = 4  # of these, for what lies askew, where the whole picture is looked at as well
@@ -202,8 +216,8 @@ def _grey(image: MatLike) -> Grey:
 
 
 def _readings(look: _Look, patch: Patch, grey: Grey) -> Iterator[_Reading]:
-    """Read a patch. It is scaled up, but not beyond the size at which codes are looked for at all."""
-    part = cut(grey, patch, max(1.0, min(look.scale, LONG_SIDE / max(patch.width, patch.height))))
+    """Read a patch, scaled up."""
+    part = cut(grey, patch, look.scale_of(patch))
     picture = look.transform(part.grey)
     found = zxingcpp.read_barcodes(picture, formats=_FORMATS, binarizer=look.binarizer)
     texts = [each.text for each in found]

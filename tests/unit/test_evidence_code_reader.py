@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -123,6 +124,46 @@ class TestReadCodes:
         started = time.process_time()
         read_codes(stripes, view=0, effort=Effort(budget_s=60.0, whole=True))
         assert 2 * first_s < time.process_time() - started
+
+    @pytest.mark.parametrize("effort", [QUICK, THOROUGH])
+    def test_what_is_read_does_not_depend_on_the_clock(self, effort: Effort, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A blurred, noisy code takes several looks to confirm; a machine with half the speed takes the same ones."""
+        blurred = cv2.GaussianBlur(pasted((drawn(EAN, BarcodeFormat.EAN13, module=2), 210, 130)), (0, 0), 2.0)
+        noise = np.random.default_rng(5).normal(0, 12, blurred.shape)
+        picture = (blurred + noise).clip(0, 255).astype(np.uint8)
+        taken: list[int] = []
+        looks: Callable[..., object] = zxingcpp.read_barcodes
+
+        def counted(*arguments: object, **options: object) -> object:
+            taken.append(1)
+            return looks(*arguments, **options)
+
+        monkeypatch.setattr(zxingcpp, "read_barcodes", counted)
+        clock, read, counts = time.thread_time, [], []
+        for slower in (0.0, 1.0, 2.0):
+            monkeypatch.setattr(time, "thread_time", lambda slower=slower: clock() * slower)
+            read.append(read_codes(picture, view=0, effort=effort))
+            counts.append(len(taken))
+            taken.clear()
+
+        assert counts[0] > 3, "one look is enough for this picture"
+        assert [counts[0]] * 3 == counts
+        assert [read[0]] * 3 == read
+
+    def test_a_picture_made_to_take_long_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What takes several times as long as its pixels say is not looked at further: each look takes a second."""
+        stripes = np.zeros((320, 320), np.uint8)
+        stripes[:, ::7] = stripes[:, 1::7] = stripes[:, 3::11] = 255
+        seconds = iter(range(1_000))
+        asked: list[float] = []
+
+        def clock() -> float:
+            asked.append(float(next(seconds)))
+            return asked[-1]
+
+        monkeypatch.setattr(time, "thread_time", clock)
+        assert [] == read_codes(stripes, view=0, effort=Effort(budget_s=0.4, whole=True))
+        assert [0.0, 1.0, 2.0, 3.0] == asked
 
     def test_quick_spends_little_on_a_picture_without_a_code(self) -> None:
         """Where nothing is patterned like a code, the first look is the only one."""

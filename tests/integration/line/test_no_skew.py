@@ -63,7 +63,7 @@ class TestNoSkew:
             for pictures, decision in decisions.items()
             if (words := difference(decision, rows[pictures]))
         }
-        assert {} == off
+        assert not off, "\n".join(f"{pictures}: {words}" for pictures, words in off.items())
         assert decisions.keys() == rows.keys()
         methods = {decision.identity.method for decision in decisions.values() if decision.identity is not None}
         assert len(methods) > 1, "the captures do not test how products are known"
