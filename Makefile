@@ -80,8 +80,8 @@ alerts: $(INSTALLED)  ## Every alert fires and stays quiet as its cases say, und
 	$(BIN)/python -m pytest -q tests/contract/test_alerts.py
 
 .PHONY: overload
-overload: $(INSTALLED)  ## Twice the capacity for MINUTES=2, and what comes of it
-	$(BIN)/python -m tests.chaos.overload $(if $(MINUTES),--minutes $(MINUTES))
+overload: $(INSTALLED)  ## Twice the capacity for MINUTES=2, and what comes of it; NAMELESS=1 of captures without a code
+	$(BIN)/python -m tests.chaos.overload $(if $(MINUTES),--minutes $(MINUTES)) $(if $(NAMELESS),--nameless)
 
 .PHONY: proof
 proof: $(INSTALLED)  ## All of it in an hour: 30 faults, every fault point, planted mistakes on the full line, alerts, overload, a fuzzer

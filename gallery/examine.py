@@ -7,9 +7,8 @@ measured by the one is therefore what the other does. Nothing here waits for pic
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from functools import partial
 from typing import Final, Protocol
 
@@ -40,6 +39,7 @@ REFERENCES_COMPARED: Final = 4
 Ranking = Callable[[Patches, Sequence[Shortlisted]], list[ImageCandidate]]
 Overlaying = Callable[[Squares, Mapping[str, Sequence[Print]]], Verifier]
 Stage = Callable[[str], AbstractContextManager[object]]
+Turn = Callable[[], AbstractAsyncContextManager[object]]
 
 
 class PatchSource(Protocol):
@@ -84,8 +84,6 @@ class Examiner:
         self._patches = patches
         self._ranking = ranking
         self._overlaying = overlaying
-        # It takes a tenth of a second and more: comparisons of captures with a code must find a thread meanwhile.
-        self._laying = asyncio.Semaphore(max(1, len(os.sched_getaffinity(0)) // 2))
         self._stage = stage
         self.calibration = calibration
 
@@ -100,6 +98,7 @@ class Examiner:
         insets: Sequence[Inset],
         squares: Squares | None = None,
         other_scans: Sequence[ScanClaim] = (),
+        turn: Turn = nullcontext,
     ) -> tuple[Evidence, Identity]:
         """Return what is recorded of a capture. The evidence's view is the number of a row of `scores`.
 
@@ -112,6 +111,7 @@ class Examiner:
             insets: where each view lies in its square.
             squares: uint8[V, 224, 224, 3], the views, to lay over references; without them vectors alone are believed.
             other_scans: what else scanners read for the unit, nearest first.
+            turn: held while the capture is laid over references, which takes a thread for a tenth of a second and more.
 
         Raises:
             Retryable: the patch maps' source is away.
@@ -126,7 +126,7 @@ class Examiner:
             identity = identify(
                 scan=scan,
                 codes=claims,
-                candidates=await self.looks(embeddings, squares=squares, named=named, expected=expected),
+                candidates=await self.looks(embeddings, squares=squares, named=named, expected=expected, turn=turn),
                 expected=expected,
                 limits=self.calibration.limits,
                 other_scans=other_scans,
@@ -153,6 +153,7 @@ class Examiner:
         squares: Squares | None = None,
         named: Sequence[str] = (),
         expected: Sequence[str] = (),
+        turn: Turn = nullcontext,
     ) -> list[ImageCandidate]:
         """Compare the patch maps of the products it may be, most alike first.
 
@@ -164,6 +165,7 @@ class Examiner:
             squares: its views, see `examine`.
             named: products to compare however unlike they look: those of scan and codes.
             expected: if given, only these and the named ones are compared.
+            turn: see `examine`.
 
         Raises:
             Retryable: the patch maps' source is away.
@@ -181,12 +183,18 @@ class Examiner:
         ranked = await asyncio.to_thread(self._ranking, embeddings.patches, shortlist)
         if squares is None or named or not ranked or self.calibration.limits.tier_of(expected).laid is None:
             return ranked
-        return await self.verified(ranked, squares)
+        return await self.verified(ranked, squares, turn=turn)
 
     async def verified(
-        self, ranked: Sequence[ImageCandidate], squares: Squares, *, most: int = VERIFIED, laid: int = 1
+        self,
+        ranked: Sequence[ImageCandidate],
+        squares: Squares,
+        *,
+        most: int = VERIFIED,
+        laid: int = 1,
+        turn: Turn = nullcontext,
     ) -> list[ImageCandidate]:
-        """Lay the capture over references of some candidates, see `evidence.identity.verify`.
+        """Lay the capture over references of some candidates, see `evidence.identity.verify` and `examine`.
 
         Raises:
             Retryable: the prints' source is away.
@@ -197,7 +205,7 @@ class Examiner:
             product: [each for reference in ids for each in prints.get(reference, ())]
             for product, ids in wanted.items()
         }
-        async with self._laying:
+        async with turn():
             return await asyncio.to_thread(
                 partial(verify, most=most, laid=laid), ranked, self._overlaying(squares, of_product)
             )

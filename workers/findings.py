@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -60,6 +62,8 @@ class Investigator:
         self._pictures = pictures
         self._room = Room(room)
         self._turns = Turns(TURNS_PER_PROCESS * pictures.processes, is_suspect=pictures.is_suspect)
+        # Laying a capture over references takes a tenth of a second; those with a code must find a thread meanwhile.
+        self._laying = Turns(max(1, len(os.sched_getaffinity(0)) // 2), is_suspect=pictures.is_suspect)
         self._models = models
         self._board = board
         self._examiner = Examiner(index=index, patches=patches, calibration=calibration, stage=_timed)
@@ -108,6 +112,7 @@ class Investigator:
             expected=capture.expected_products,
             insets=[inset(width, height) for width, height in prepared.sizes],
             squares=prepared.pixels[..., :3],
+            turn=partial(self._turn_to_lay, source, append_ms),
         )
         if identity.product_id is not None and evidence.references:
             self._tally.count(identity.product_id, evidence.references[0])
@@ -121,6 +126,18 @@ class Investigator:
         began = time.monotonic()
         async with self._turns.turn(source, made_at_ms=append_ms):
             METRICS.stage.labels(stage="turn").observe(time.monotonic() - began)
+            yield
+
+    @contextlib.asynccontextmanager
+    async def _turn_to_lay(self, source: str, append_ms: int) -> AsyncIterator[None]:
+        """Wait for a second turn, and in it for a thread that lays over.
+
+        While all of those are busy no more captures are decoded and shown to the models than they can take.
+        """
+        async with (
+            self._turns.turn(source, made_at_ms=append_ms, begun=True),
+            self._laying.turn(source, made_at_ms=append_ms),
+        ):
             yield
 
     async def _prepare(self, pictures: Pictures, source: str) -> Prepared:

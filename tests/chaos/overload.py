@@ -33,6 +33,7 @@ from tests.chaos.traffic import Traffic, now_ms
 OUT: Final = checkout() / ".sideline" / "overload"
 SEED: Final = 11
 PATTERNS: Final = 24  # pictures that the load is made of
+NAMELESS_OF: Final = 120  # some one in five of them has no code that can be read
 IN_FLIGHT: Final = 24  # while capacity is measured
 CAPACITY_S: Final = 20.0
 QUIET_RATE: Final = 1.0  # captures a second at the site that is not overloaded
@@ -75,8 +76,11 @@ class _Meter:
                 self.answered.put_nowait((each.key or b"").decode())
 
 
-async def overload(line: Stage, *, seconds: float, say: Say) -> Figures:
-    """Measure capacity, overload one site for so long with another beside it, stop, and judge."""
+async def overload(line: Stage, *, seconds: float, say: Say, nameless: bool = False) -> Figures:
+    """Measure capacity, overload one site for so long with another beside it, stop, and judge.
+
+    `nameless` captures have no code that can be read, so each of them has to be laid over references.
+    """
     stamp = int(time.time()) % 1_000_000
     busy, quiet = f"busy-{stamp}", f"quiet-{stamp}"
     goods = world(SEED)
@@ -85,7 +89,9 @@ async def overload(line: Stage, *, seconds: float, say: Say) -> Figures:
     await crowd.stock()
     await line.ready()
     for traffic in (crowd, few):
-        await traffic.collect(PATTERNS)
+        await traffic.collect(NAMELESS_OF if nameless else PATTERNS)
+        if nameless:
+            say(f"{await traffic.keep_nameless()} captures without a code to make others of")
     capacity = await _capacity(line, busy, crowd, say)
     samples: list[Sample] = []
     sampling = asyncio.create_task(keep_sampling(line, samples))
@@ -187,6 +193,7 @@ async def _at(rate: float, act: Callable[[], Coroutine[Any, Any, None]], seconds
 
 def main(
     minutes: Annotated[float, typer.Option(min=0.2, help="How long twice the capacity is asked for.")] = 2.0,
+    nameless: Annotated[bool, typer.Option("--nameless", help="Only captures that no code names.")] = False,
     out: Annotated[Path, typer.Option(help="Where the run folder and the figures go.")] = OUT,
 ) -> None:
     """Overload the line and print what came of it; exits with 1 if a promise was broken."""
@@ -197,7 +204,7 @@ def main(
 
     async def run() -> Figures:
         async with stage(out / "run", os.environ, say=say) as line:
-            return await overload(line, seconds=60 * minutes, say=say)
+            return await overload(line, seconds=60 * minutes, say=say, nameless=nameless)
 
     figures = asyncio.run(run())
     text = msgspec.json.format(msgspec.json.encode(figures)).decode()

@@ -24,6 +24,8 @@ from booth.turns import Goods
 from booth.world import Truth
 from cli.checker.charge import Known
 from cli.tape import TopicReader
+from evidence.code_reader import LONG_SIDE, read_codes
+from evidence.decode import decode as decode_picture
 from gallery.store import GalleryStore
 from schemas.codec import decode, encode, new_uuid7
 from schemas.faults import Poison, Retryable
@@ -128,6 +130,13 @@ class Traffic:
         finally:
             remembering.cancel()
             await asyncio.gather(remembering, return_exceptions=True)
+
+    async def keep_nameless(self) -> int:
+        """Make others only of captures that no code names: they are laid over references. Return of how many."""
+        codes = await asyncio.to_thread(lambda: [_codes(decode(Capture, each.value)) for each in self._patterns])
+        kept = [each for each, found in zip(list(self._patterns), codes, strict=True) if not found]
+        self._patterns = deque(kept, maxlen=REMEMBERED)
+        return len(kept)
 
     async def like(self) -> None:
         """Send a capture with the pictures of another one."""
@@ -274,6 +283,12 @@ class Traffic:
                 await asyncio.sleep(0.5)
             else:
                 return
+
+
+def _codes(capture: Capture) -> int:
+    """Count the codes that can be read in a capture's pictures."""
+    paths = [Path(unquote(urlsplit(view.uri).path)) for view in capture.views if view.kind is ViewKind.RGB]
+    return sum(len(read_codes(decode_picture(path.read_bytes(), long_side=LONG_SIDE)[0], view=0)) for path in paths)
 
 
 def now_ms() -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from gallery.index import GalleryIndex
 from schemas.messages import Evidence, Identity, Product
 from schemas.words import KINDS, MICRO, IdentityMethod, Pattern
 from tests.unit.gallery.prints import bare
+from workers.turns import Turns
 
 VERSION = "gallery_embedding:1"
 GTIN = "4006381333931"
@@ -288,6 +290,40 @@ class TestLaidOver:
             found = await self.named(asked, squares=None)
 
         assert ("P-3", []) == found
+
+    async def test_lines_take_turns_at_being_laid_over(self) -> None:
+        """A capture of a quiet line is next however many of a busy one wait, and of those the newest comes first."""
+        index, maps = gallery(12)
+        asked, turns = self.Asked({}), Turns(1, is_suspect=lambda _source: False)
+        came: list[int] = []
+        laid: list[int] = []
+
+        def noting(squares: Squares, prints: Mapping[str, Sequence[Print]]) -> TestLaidOver.Asked:
+            laid.append(int(squares[0, 0, 0, 0]))
+            return asked(squares, prints)
+
+        examiner = Examiner(index=index, patches=maps, calibration=calibration(laid=800_000), overlaying=noting)
+
+        async def come(number: int, line: str) -> None:
+            def turn() -> AbstractAsyncContextManager[None]:
+                came.append(number)
+                return turns.turn(line, made_at_ms=number)
+
+            squares = np.full((1, 224, 224, 3), number, np.uint8)
+            await examiner.examine(
+                scores(), embeddings(3), scan=None, codes=[], expected=[], insets=[], squares=squares, turn=turn
+            )
+
+        async with asyncio.timeout(20), asyncio.TaskGroup() as tasks, turns.turn("another", made_at_ms=0):
+            for number in range(5):
+                tasks.create_task(come(number, "busy"))
+            while len(came) < 5:
+                await asyncio.sleep(0.01)
+            tasks.create_task(come(9, "quiet"))
+            while len(came) < 6:
+                await asyncio.sleep(0.01)
+
+        assert [4, 9, 3, 2, 1, 0] == laid
 
 
 class TestClaim:

@@ -19,13 +19,13 @@ class Party:
         self.most = 0
         self._at_work = 0
 
-    async def ask(self, name: str, *, source: str = "a", made_at_ms: int = 0) -> None:
+    async def ask(self, name: str, *, source: str = "a", made_at_ms: int = 0, begun: bool = False) -> None:
         """Ask for a turn and hold it until everybody may end."""
-        self.tasks[name] = asyncio.create_task(self._hold(name, source, made_at_ms))
+        self.tasks[name] = asyncio.create_task(self._hold(name, source, made_at_ms, begun=begun))
         await asyncio.sleep(0)
 
-    async def _hold(self, name: str, source: str, made_at_ms: int) -> None:
-        async with self.turns.turn(source, made_at_ms=made_at_ms):
+    async def _hold(self, name: str, source: str, made_at_ms: int, *, begun: bool) -> None:
+        async with self.turns.turn(source, made_at_ms=made_at_ms, begun=begun):
             self.order.append(name)
             self._at_work += 1
             self.most = max(self.most, self._at_work)
@@ -63,6 +63,15 @@ class TestTurns:
         for name, made_at_ms in (("old", 1), ("new", 9), ("middle", 4)):
             await party.ask(name, made_at_ms=made_at_ms)
         assert await party.end() == ["first", "new", "middle", "old"]
+
+    async def test_what_was_begun_goes_first(self) -> None:
+        """Before newer ones of its line on which no work was done yet; not before those of another line."""
+        party = Party(Turns(1, is_suspect=nobody))
+        await party.ask("first", made_at_ms=5)
+        for name, made_at_ms in (("newest", 9), ("begun", 1), ("begun later", 2), ("new", 8)):
+            await party.ask(name, made_at_ms=made_at_ms, begun=name.startswith("begun"))
+        await party.ask("quiet", source="b")
+        assert await party.end() == ["first", "begun later", "quiet", "begun", "newest", "new"]
 
     async def test_lines_take_turns(self) -> None:
         """One capture of a quiet line waits for one of a busy line, not for all."""
