@@ -33,7 +33,7 @@ from tests.chaos.traffic import Traffic, now_ms
 OUT: Final = checkout() / ".sideline" / "overload"
 SEED: Final = 11
 PATTERNS: Final = 24  # pictures that the load is made of
-NAMELESS_OF: Final = 120  # some one in five of them has no code that can be read
+NAMELESS_OF: Final = 120  # about a third of them have no code that can be read
 IN_FLIGHT: Final = 24  # while capacity is measured
 CAPACITY_S: Final = 20.0
 QUIET_RATE: Final = 1.0  # captures a second at the site that is not overloaded
