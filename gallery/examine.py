@@ -98,7 +98,7 @@ class Examiner:
         insets: Sequence[Inset],
         squares: Squares | None = None,
         other_scans: Sequence[ScanClaim] = (),
-        turn: Turn = nullcontext,
+        turn: Turn,
     ) -> tuple[Evidence, Identity]:
         """Return what is recorded of a capture. The evidence's view is the number of a row of `scores`.
 
@@ -112,6 +112,7 @@ class Examiner:
             squares: uint8[V, 224, 224, 3], the views, to lay over references; without them vectors alone are believed.
             other_scans: what else scanners read for the unit, nearest first.
             turn: held while the capture is laid over references, which takes a thread for a tenth of a second and more.
+                Who examines one capture at a time needs none: `nullcontext`.
 
         Raises:
             Retryable: the patch maps' source is away.

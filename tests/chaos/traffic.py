@@ -29,7 +29,7 @@ from evidence.decode import decode as decode_picture
 from gallery.store import GalleryStore
 from schemas.codec import decode, encode, new_uuid7
 from schemas.faults import Poison, Retryable
-from schemas.messages import Capture, Disposition, Reference
+from schemas.messages import Capture, Disposition, Reference, View
 from schemas.words import Verdict, ViewKind
 from streams.delivery import Delivery
 from streams.outbox import Outbox
@@ -260,7 +260,7 @@ class Traffic:
         capture = decode(Capture, pattern.value)
         views = list(capture.views)
         if in_bucket:
-            files = [Path(unquote(urlsplit(view.uri).path)) for view in views]
+            files = [_file(view) for view in views]
             uris = [await asyncio.to_thread(self._stage.upload, file) for file in files]
             views = [msgspec.structs.replace(view, uri=uri) for view, uri in zip(views, uris, strict=True)]
         if missing:
@@ -287,8 +287,13 @@ class Traffic:
 
 def _codes(capture: Capture) -> int:
     """Count the codes that can be read in a capture's pictures."""
-    paths = [Path(unquote(urlsplit(view.uri).path)) for view in capture.views if view.kind is ViewKind.RGB]
-    return sum(len(read_codes(decode_picture(path.read_bytes(), long_side=LONG_SIDE)[0], view=0)) for path in paths)
+    raws = [_file(view).read_bytes() for view in capture.views if view.kind is ViewKind.RGB]
+    return sum(len(read_codes(decode_picture(raw, long_side=LONG_SIDE)[0], view=0)) for raw in raws)
+
+
+def _file(view: View) -> Path:
+    """Return where the booth stored a view."""
+    return Path(unquote(urlsplit(view.uri).path))
 
 
 def now_ms() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 
 import numpy as np
 import pytest
@@ -121,7 +121,7 @@ async def examined(
 ) -> tuple[Evidence, Identity]:
     """Examine with or without a scan."""
     scan = None if scanned is None else examiner.claim(scanned, "", at_ms=5)
-    return await examiner.examine(scores(), of, scan=scan, codes=codes, expected=[], insets=[])
+    return await examiner.examine(scores(), of, scan=scan, codes=codes, expected=[], insets=[], turn=nullcontext)
 
 
 class TestExamine:
@@ -250,7 +250,7 @@ class TestLaidOver:
         examiner = Examiner(index=index, patches=maps, calibration=calibration(laid=laid), overlaying=asked)
         scan = None if scanned is None else examiner.claim(scanned, "", at_ms=5)
         _, identity = await examiner.examine(
-            scores(), embeddings(3), scan=scan, codes=[], expected=[], insets=[], squares=squares
+            scores(), embeddings(3), scan=scan, codes=[], expected=[], insets=[], squares=squares, turn=nullcontext
         )
         return identity.product_id, maps.printed
 
@@ -273,7 +273,7 @@ class TestLaidOver:
         index, maps = gallery(1)
         examiner = Examiner(index=index, patches=maps, calibration=calibration(laid=800_000))
         _, identity = await examiner.examine(
-            scores(), embeddings(0), scan=None, codes=[], expected=[], insets=[], squares=self.SQUARES
+            scores(), embeddings(0), scan=None, codes=[], expected=[], insets=[], squares=self.SQUARES, turn=nullcontext
         )
 
         assert "P-0" == identity.product_id

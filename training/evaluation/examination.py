@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -128,7 +129,14 @@ class Examination:
             examiner: Examiner, scan: ScanClaim | None = None, codes: Sequence[Code] = (), said: Scores = scores
         ) -> Answer:
             evidence, identity = await examiner.examine(
-                said, embeddings, scan=scan, codes=codes, expected=[], insets=insets, squares=squares
+                said,
+                embeddings,
+                scan=scan,
+                codes=codes,
+                expected=[],
+                insets=insets,
+                squares=squares,
+                turn=nullcontext,
             )
             return _answer(evidence, identity, self._calibration)
 
