@@ -104,8 +104,8 @@ schemas: $(INSTALLED)  ## JSON Schema, the AsyncAPI document and the reference p
 	$(BIN)/python -m deploy.access_page
 
 .PHONY: models
-models: .venv-training/.installed  ## Render pictures, train, export, calibrate and measure all models (45 minutes on two cores)
-	.venv-training/bin/python -m training.recipe
+models: .venv-training/.installed  ## Render, train, export, calibrate and measure all models: SIZE=large needs a GPU, small two cores and 45 minutes
+	.venv-training/bin/python -m training.recipe $(if $(SIZE),--size $(SIZE))
 
 .PHONY: training
 training: .venv-training/.installed  ## The environment that learns networks, with torch (5 GB); `make test` and `make models` make it too

@@ -33,6 +33,7 @@ LEAST: Final = 20  # rows of each class; below that a fit is noise
 KNOTS: Final = 33
 SCALE: Final = 10**6  # height of the highest knot
 FLOOR: Final = 0.01  # share of a flat density mixed in: what was never seen is unlikely, not impossible
+CLOSE: Final = 1e-9  # far below a millionth: a fit that moves by less has ended
 RIDGE: Final = 1.0  # weight of the prior of a line, in rows; keeps separable sets finite
 
 Floats = NDArray[np.float64]
@@ -178,18 +179,26 @@ def _rising(values: Floats, weights: Floats) -> Floats:
 
 
 def _newton(features: Floats, damaged: NDArray[np.bool_], offset: Floats, *, prior: Floats) -> Floats:
-    """Fit a logistic regression with an offset by Newton's method, drawn towards `prior`: float64[features]."""
-    found = prior.copy()
-    precision = RIDGE * np.eye(len(prior))
-    for _ in range(50):
+    """Fit a logistic regression with an offset by Newton's method, drawn towards `prior`: float64[features].
+
+    Steps are halved until they lead uphill: whole ones overshoot for good where logits are large.
+    """
+
+    def worth(at: Floats) -> float:
+        told = np.where(damaged, 1, -1) * (features @ at + offset)
+        return -float(np.logaddexp(0, -told).sum()) - RIDGE / 2 * float(((at - prior) ** 2).sum())
+
+    found, precision = prior.copy(), RIDGE * np.eye(len(prior))
+    while True:
         chance = 1 / (1 + np.exp(-np.clip(features @ found + offset, -30, 30)))
         slope = features.T @ (damaged - chance) - precision @ (found - prior)
         curve = (features * (chance * (1 - chance))[:, None]).T @ features + precision
         step = np.linalg.solve(curve, slope)
-        found = found + np.clip(step, -2, 2)
-        if float(np.abs(step).max()) < 1e-9:  # noqa: PLR2004 - far below a millionth
-            break
-    return found
+        while float(np.abs(step).max()) >= CLOSE and worth(found + step) <= worth(found):
+            step /= 2
+        if float(np.abs(step).max()) < CLOSE:
+            return found
+        found = found + step
 
 
 def _line(values: Floats) -> Line:

@@ -16,7 +16,7 @@ from training.untyped import Network
 
 TOLERANCE: Final = 1e-3
 OPSET: Final = 17
-MAX_BYTES: Final = 4_000_000
+MAX_BYTES: Final = 10_000_000
 
 
 def export(network: Network, name: str, *, repository: Path, profiles: Path | None, probes: NDArray[np.uint8]) -> float:
@@ -27,7 +27,7 @@ def export(network: Network, name: str, *, repository: Path, profiles: Path | No
         name: of the model, as Triton will serve it.
         repository: Triton's model repository; gets the CPU profile.
         profiles: folder of the GPU profile's configurations, None for none.
-        probes: uint8[N, 160, 160, 3] to compare torch and onnxruntime on.
+        probes: uint8[N, 224, 224, 5] to compare torch and onnxruntime on.
 
     Raises:
         Fatal: the file answers otherwise than the network, or is too large.

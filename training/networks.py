@@ -17,8 +17,7 @@ from evidence.triton import PATCH, VECTOR
 from schemas.words import KINDS
 from training.untyped import Network, Tensor
 
-WIDTHS: Final = (16, 32, 64, 128)  # channels at 112, 56, 28 and 14 cells a side
-CONTEXT: Final = 128  # channels at 7 cells a side: what lies around a cell
+WIDTHS: Final = (16, 32, 64, 128, 128)  # channels at 112, 56, 28 and 14 cells a side, and at 7: what lies around a cell
 TOP: Final = 10  # cells of a view that speak together: 5 % of them
 
 
@@ -59,12 +58,17 @@ class Residual(nn.Module):
         return self.after(features + self.body(features))
 
 
-class Trunk(nn.Module):
-    """uint8[B, 224, 224, 5] to float[B, 64, 28, 28] and float[B, 128, 14, 14]."""
+def widths(times: float) -> tuple[int, ...]:
+    """Return the channels of networks so many times as wide as the narrowest that are of use."""
+    return tuple(round(width * times) for width in WIDTHS)
 
-    def __init__(self) -> None:
+
+class Trunk(nn.Module):
+    """uint8[B, 224, 224, 5] to float[B, third, 28, 28] and float[B, fourth, 14, 14] of the `widths`."""
+
+    def __init__(self, times: float) -> None:
         super().__init__()
-        first, second, third, fourth = WIDTHS
+        first, second, third, fourth, context = widths(times)
         self.fine = nn.Sequential(
             _conv(CHANNELS, first, stride=2),
             _conv(first, second, stride=2),
@@ -73,8 +77,8 @@ class Trunk(nn.Module):
             Residual(third),
         )
         self.coarse = nn.Sequential(_conv(third, fourth, stride=2), Residual(fourth), Residual(fourth, light=True))
-        self.context = nn.Sequential(_conv(fourth, CONTEXT, stride=2), Residual(CONTEXT, light=True))
-        self.back = nn.Conv2d(CONTEXT, fourth, 1)
+        self.context = nn.Sequential(_conv(fourth, context, stride=2), Residual(context, light=True))
+        self.back = nn.Conv2d(context, fourth, 1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalise, then look."""
@@ -94,9 +98,9 @@ class ClassifierHead(nn.Module):
     The map looks at fine features as well as coarse ones, for a scratch is gone at 14 x 14.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, times: float) -> None:
         super().__init__()
-        third, fourth = WIDTHS[2:]
+        third, fourth = widths(times)[2:4]
         kinds = len(KINDS)
         self.mix = nn.Sequential(
             nn.Conv2d(2 * third + fourth, fourth, 1, bias=False), nn.BatchNorm2d(fourth), nn.ReLU(inplace=True)
@@ -125,9 +129,9 @@ class ClassifierHead(nn.Module):
 class EmbeddingHead(nn.Module):
     """A vector for the view and one for each of its cells, all of unit length."""
 
-    def __init__(self) -> None:
+    def __init__(self, times: float) -> None:
         super().__init__()
-        third, fourth = WIDTHS[2:]
+        third, fourth = widths(times)[2:4]
         self.vector = nn.Linear(2 * fourth, VECTOR)
         self.patch = nn.Conv2d(2 * third + fourth, PATCH, 1)
 
@@ -156,9 +160,10 @@ class Served(nn.Module):
 class Pair(nn.Module):
     """Both networks while they learn, with the scales between cosines and logits, which are thrown away afterwards."""
 
-    def __init__(self) -> None:
+    def __init__(self, times: float = 1.0) -> None:
+        """Draw the first weights of networks `times` as wide as `WIDTHS`."""
         super().__init__()
-        self.trunk, self.classifier, self.embedding = Trunk(), ClassifierHead(), EmbeddingHead()
+        self.trunk, self.classifier, self.embedding = Trunk(times), ClassifierHead(times), EmbeddingHead(times)
         self.vector_scale = nn.Parameter(torch.tensor(12.0))
         self.patch_scale = nn.Parameter(torch.tensor(20.0))
         self.cell_line = nn.Parameter(torch.tensor([10.0, 0.3]))  # slope, and the distance where a cell looks damaged

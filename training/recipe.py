@@ -4,8 +4,9 @@
 
 renders the booth's training products, trains both networks, exports them as Triton loads them, proves that the files
 answer as the networks do, measures them on other products, and fits the fusion on yet other ones. Pictures and learning
-are kept in the cache: a recipe that was stopped goes on where it was. `--quick` does all of it small, to see that it
-works. With another `--out`, neither the docs nor the GPU profile are touched.
+are kept in the cache: a recipe that was stopped goes on where it was. What is shipped is `--size large`, which wants a
+GPU and several cores that render; `small` is what two cores do in 45 minutes, `quick` what shows in a minute or so that
+all of it works. With another `--out`, neither the docs nor the GPU profile are touched.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import math
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +25,7 @@ from typing import Final
 
 import numpy as np
 import structlog
+import torch
 
 from evidence.triton import CLASSIFIER, EMBEDDING
 from training.album import Order, album, fingerprint
@@ -36,7 +40,6 @@ log = structlog.get_logger(__name__)
 
 CARD: Final = "card.json"
 PROBES: Final = 16  # views on which an exported file must answer as its network does
-SLOWEST_STEP_S: Final = 0.6  # 0.5 on two idle cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,14 @@ class Scale:
     train: tuple[int, int]  # products, captures
     test: tuple[int, int]
     budget: Budget
+    width: float = 1.0  # of the networks, times `training.networks.WIDTHS`
 
 
-FULL: Final = Scale(train=(900, 6500), test=(80, 1600), budget=Budget(steps=3800, limit_s=1500))
-QUICK: Final = Scale(train=(24, 160), test=(10, 150), budget=Budget(steps=40, limit_s=60))
+SIZES: Final = {
+    "quick": Scale(train=(24, 160), test=(10, 150), budget=Budget(steps=40, limit_s=60)),
+    "small": Scale(train=(900, 6500), test=(80, 1600), budget=Budget(steps=3800, limit_s=1500)),
+    "large": Scale(train=(1800, 13000), test=(80, 1600), budget=Budget(steps=14000, limit_s=math.inf), width=1.5),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +86,10 @@ def bake(scale: Scale, places: Places, *, seed: int, made_by: str) -> Card:
     seconds: dict[str, float] = {}
     with _timed("render", seconds):
         order = Order(seed, "train", *scale.train, twins=True, depth=1.0)  # `learn` takes half of it away again
-        lessons = album(order, cache=places.cache, say=_chunks)
+        lessons = album(order, cache=places.cache, processes=_processes(), say=_chunks)
     with _timed("train", seconds):
         checkpoint = None if places.cache is None else places.cache / f"lesson-{_lesson(order)}.pt"
-        lesson = learn(lessons, scale.budget, seed=seed, checkpoint=checkpoint)
+        lesson = learn(lessons, scale.budget, seed=seed, width=scale.width, checkpoint=checkpoint)
     if places.cache is not None:
         draw(lesson.course, places.cache / "learning.png")
     networks = dict(zip((CLASSIFIER, EMBEDDING), lesson.pair.served(), strict=True))
@@ -127,6 +134,7 @@ def refit(card: Card, scale: Scale, places: Places, *, seed: int) -> Card:
         places.repository,
         exam(scale.test, seed + FITTING),
         exam(scale.test, seed),
+        processes=_processes(),
         timed=lambda stage: _timed(stage, seconds),
         say=_captures,
     )
@@ -144,6 +152,11 @@ def _lesson(order: Order) -> str:
     for name in ("networks.py", "lessons.py", "learn.py", "optimiser.py", "variation.py"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _processes() -> int:
+    """Return how many processes render and ask side by side: two at least, as many as there are cores."""
+    return max(2, len(os.sched_getaffinity(0)))
 
 
 def _captures(stage: str, done: int, of: int) -> None:
@@ -175,18 +188,26 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=OWN.cache, help="keeps rendered pictures (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of products, pictures, first weights and batches")
     parser.add_argument(
-        "--steps", type=int, help=f"of learning ({FULL.budget.steps}); more takes longer, and is better"
+        "--size", choices=SIZES, help="how much of everything; large where torch sees a GPU, small elsewhere"
     )
+    parser.add_argument("--steps", type=int, help="of learning, however long they take; more is better")
     parser.add_argument("--refit", action="store_true", help="keep the models, calibrate and measure them again")
-    parser.add_argument("--quick", action="store_true", help="small and bad, in a minute or so")
     options = parser.parse_args()
     places = Places(options.out, None, None, options.cache)
     if options.out == OWN.repository:  # only what is served from here is described here
         places = dataclasses.replace(OWN, cache=options.cache)
-    scale = QUICK if options.quick else FULL
-    command = f"python -m training.recipe --seed {options.seed}{' --quick' if options.quick else ''}"
+    size = options.size or ("large" if torch.cuda.is_available() else "small")
+    if size != "large" and options.out == OWN.repository and not options.refit:
+        log.warning(
+            "models that are worth less than the shipped ones are about to take their place",
+            size=size,
+            instead="--size large, on a machine with a GPU",
+            undo="git checkout triton_models docs/models.md deploy/triton",
+        )
+    scale = SIZES[size]
+    command = f"python -m training.recipe --seed {options.seed} --size {size}"
     if options.steps:
-        scale = dataclasses.replace(scale, budget=Budget(steps=options.steps, limit_s=SLOWEST_STEP_S * options.steps))
+        scale = dataclasses.replace(scale, budget=Budget(steps=options.steps, limit_s=math.inf))
         command += f" --steps {options.steps}"
     if options.refit:
         card = refit(Card.load(places.repository / CARD), scale, places, seed=options.seed)

@@ -6,3 +6,5 @@ from typing import Any
 
 Tensor = Any
 Network = Any
+Device = Any
+Dtype = Any

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from evidence.frame import CHANNELS, SIDE
-from training import learn, lessons
+from training import learn, lessons, variation
 from training.networks import Pair, normalised, unit
 from training.variation import SHIFT, vary
 
@@ -104,7 +104,7 @@ class TestVariation:
 
     def varied(self, seed: int, blind: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return what networks see."""
-        seen = vary(self.PIXELS, blind, np.random.default_rng(seed))
+        seen = vary(torch.from_numpy(self.PIXELS), blind, np.random.default_rng(seed))
         assert seen.dtype == torch.bfloat16
         return np.asarray(seen.permute(0, 2, 3, 1).double().numpy(), np.float64)
 
@@ -127,6 +127,18 @@ class TestVariation:
                 assert (np.sort(alike.max(1)) > 0.95).all()
                 assert {0, 1, 2} == set(alike.argmax(1))
         assert len(moved) > 3
+
+    def test_a_gpu_looks_up_what_a_cpu_does(self) -> None:
+        """To the last bit, by other code; torch's operations are the same wherever they run."""
+        rng = np.random.default_rng(2)
+        table = torch.from_numpy(rng.integers(-(2**15), 2**15, (4, CHANNELS, 256)).astype(np.int16))
+        for seed in range(6):
+            drawn = np.random.default_rng(seed)
+            order, shift = np.array([*drawn.permutation(3), 3, 4]), drawn.integers(-SHIFT, SHIFT + 1, 2)
+            here = variation._looked_up(self.PIXELS, table.numpy(), order, shift)
+            there = variation._looked_up_there(torch.from_numpy(self.PIXELS), table, order, shift)
+            assert there.dtype == torch.int16
+            assert np.array_equal(here, there.numpy())
 
     def test_blind_views_have_no_depth(self) -> None:
         """As from a camera that measures none; the others keep theirs."""

@@ -20,7 +20,7 @@ from training.export import export
 from training.learn import Budget, Lesson, learn
 from training.measure import view_figures
 from training.networks import Pair
-from training.recipe import Places, Scale, bake
+from training.recipe import SIZES, Places, Scale, bake
 from training.runtime import session
 from training.triton_config import OUTPUTS
 
@@ -36,10 +36,11 @@ def pictures() -> Album:
 class TestExport:
     """What Triton gets."""
 
+    @pytest.mark.parametrize("width", sorted({size.width for size in SIZES.values()}))
     @pytest.mark.parametrize(("place", "name"), [(0, CLASSIFIER), (1, EMBEDDING)])
-    def test_the_file_answers_as_the_contract_says(self, place: int, name: str, tmp_path: Path) -> None:
-        """Any number of views, every output with its shape and type; vectors of unit length."""
-        network = Pair().eval().served()[place]
+    def test_the_file_answers_as_the_contract_says(self, place: int, name: str, width: float, tmp_path: Path) -> None:
+        """Any number of views, every output with its shape and type; vectors of unit length; small at any width."""
+        network = Pair(width).eval().served()[place]
         assert export(network, name, repository=tmp_path, profiles=None, probes=PIXELS) <= 1e-3
         opened = session(tmp_path / name / "1" / "model.onnx")
         for count in (1, 3):
@@ -93,11 +94,13 @@ class TestLearn:
         assert all(torch.equal(left, right) for left, right in zip(*map(weights_of, (whole, again)), strict=True))
 
     def test_a_checkpoint_of_another_lesson_is_left_alone(self, pictures: Album, tmp_path: Path) -> None:
-        """Another seed begins anew."""
+        """Another seed begins anew, and so do wider networks."""
         path = tmp_path / "lesson.pt"
-        learn(pictures, Budget(steps=2, products=3), seed=1, threads=1, checkpoint=path)
-        other = learn(pictures, Budget(steps=2, products=3), seed=2, threads=1, checkpoint=path)
-        assert [1, 2] == [point.step for point in other.course]
+        budget = Budget(steps=2, products=3)
+        learn(pictures, budget, seed=1, threads=1, checkpoint=path)
+        other = learn(pictures, budget, seed=2, threads=1, checkpoint=path)
+        wider = learn(pictures, budget, seed=2, width=1.25, threads=1, checkpoint=path)
+        assert [1, 2] == [point.step for point in other.course] == [point.step for point in wider.course]
 
     def test_one_head_can_learn_alone(self, pictures: Album) -> None:
         """The other's weights stay as they were drawn."""

@@ -322,6 +322,28 @@ class TestFit:
         assert abs(alone.slope - 2 * MICRO) < 150_000
         assert abs(alone.intercept) < 150_000
 
+    @pytest.mark.parametrize("seed", range(4))
+    def test_a_sure_classifier_is_fitted_too(self, seed: int) -> None:
+        """Logits from -9 to 25, as of a network that learnt long: as many are damaged as the line promises.
+
+        Newton's whole steps overshoot there and never come back.
+        """
+        rng = np.random.default_rng(seed)
+        damaged = rng.random(2_000) < 0.3
+        seen = damaged & (rng.random(2_000) < 0.85)
+        logits = np.where(seen, rng.normal(9, 5, 2_000), rng.normal(-3.8, 2.4, 2_000))
+        rows = [
+            FitRow(
+                bool(hurt), round(logit * MICRO), Pattern.GALLERY_BY_CODE, 990_000, 150_000 + 100_000 * bool(hurt), 1
+            )
+            for hurt, logit in zip(damaged, logits, strict=True)
+        ]
+        alone = fit(rows, version="v", classifier="c", embedding="e").alone
+        told = (alone.slope * logits + alone.intercept) / MICRO + math.log(damaged.mean() / (1 - damaged.mean()))
+
+        assert abs((1 / (1 + np.exp(-told))).sum() - damaged.sum()) < 3
+        assert 0.3 < alone.slope / MICRO < 0.8
+
     def test_references_that_tell_get_weight(self) -> None:
         """A discrepancy that separates the classes is weighted up to the cap and moves the score both ways."""
         found = fit(some_rows(), version="v", classifier="c", embedding="e")

@@ -32,7 +32,7 @@ class TestModel:
         content = (REPOSITORY / name / "1" / "model.onnx").read_bytes()
         card = json.loads((REPOSITORY / "card.json").read_text())
         assert card["sha256"][name] == hashlib.sha256(content).hexdigest()
-        assert len(content) < 4_000_000
+        assert len(content) <= 10_000_000  # what each may have
         assert card["onnx_difference"][name] <= 1e-3
 
 
