@@ -34,6 +34,7 @@ KNOTS: Final = 33
 SCALE: Final = 10**6  # height of the highest knot
 FLOOR: Final = 0.01  # share of a flat density mixed in: what was never seen is unlikely, not impossible
 CLOSE: Final = 1e-9  # far below a millionth: a fit that moves by less has ended
+STEPS: Final = 100  # ten or so are needed
 RIDGE: Final = 1.0  # weight of the prior of a line, in rows; keeps separable sets finite
 
 Floats = NDArray[np.float64]
@@ -182,6 +183,9 @@ def _newton(features: Floats, damaged: NDArray[np.bool_], offset: Floats, *, pri
     """Fit a logistic regression with an offset by Newton's method, drawn towards `prior`: float64[features].
 
     Steps are halved until they lead uphill: whole ones overshoot for good where logits are large.
+
+    Raises:
+        Fatal: it does not settle.
     """
 
     def worth(at: Floats) -> float:
@@ -189,7 +193,7 @@ def _newton(features: Floats, damaged: NDArray[np.bool_], offset: Floats, *, pri
         return -float(np.logaddexp(0, -told).sum()) - RIDGE / 2 * float(((at - prior) ** 2).sum())
 
     found, precision = prior.copy(), RIDGE * np.eye(len(prior))
-    while True:
+    for _ in range(STEPS):
         chance = 1 / (1 + np.exp(-np.clip(features @ found + offset, -30, 30)))
         slope = features.T @ (damaged - chance) - precision @ (found - prior)
         curve = (features * (chance * (1 - chance))[:, None]).T @ features + precision
@@ -199,6 +203,7 @@ def _newton(features: Floats, damaged: NDArray[np.bool_], offset: Floats, *, pri
         if float(np.abs(step).max()) < CLOSE:
             return found
         found = found + step
+    raise Fatal(f"a calibration's line did not settle in {STEPS} steps: are there captures without a score?")
 
 
 def _line(values: Floats) -> Line:
