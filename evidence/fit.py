@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from evidence.calibration import Calibration, Densities, Gallery, Line
 from evidence.identity_limits import IdentityLimits
+from evidence.logistic import logistic
 from evidence.ratio import gallery_log_ratio
 from schemas.faults import Fatal
 from schemas.words import MICRO, Pattern
@@ -33,9 +34,6 @@ LEAST: Final = 20  # rows of each class; below that a fit is noise
 KNOTS: Final = 33
 SCALE: Final = 10**6  # height of the highest knot
 FLOOR: Final = 0.01  # share of a flat density mixed in: what was never seen is unlikely, not impossible
-CLOSE: Final = 1e-9  # far below a millionth: a fit that moves by less has ended
-STEPS: Final = 100  # ten or so are needed
-RIDGE: Final = 1.0  # weight of the prior of a line, in rows; keeps separable sets finite
 
 Floats = NDArray[np.float64]
 
@@ -111,7 +109,7 @@ def _fit_alone(logits: Floats, damaged: NDArray[np.bool_]) -> Floats:
     """Return slope and intercept of the classifier's log-likelihood ratio: float64[2]."""
     features = np.stack([logits, np.ones_like(logits)], axis=1)
     offset = np.full_like(logits, _logit(float(damaged.mean())))
-    found = _newton(features, damaged, offset, prior=np.array([1.0, 0.0]))
+    found = logistic(features, damaged, offset, prior=np.array([1.0, 0.0]))
     return np.array([max(found[0], 0.01), found[1]])
 
 
@@ -129,9 +127,9 @@ def _fit_gallery(compared: Sequence[FitRow], pattern: Pattern, alone: Floats, we
     # As evidence.fusion adds up: (1 - q) of the classifier's own line, q of the line looked for, the ratio beside it.
     offset = _logit(float(damaged.mean())) + (1 - sure) * (alone[0] * logits + alone[1])
     line_features = np.stack([sure * logits, sure], axis=1)
-    both = _newton(np.column_stack([line_features, ratio]), damaged, offset, prior=np.array([*alone, 0.0]))
+    both = logistic(np.column_stack([line_features, ratio]), damaged, offset, prior=np.array([*alone, 0.0]))
     weight = min(max(float(both[2]), 0.0), weight_cap / MICRO)
-    line = _newton(line_features, damaged, offset + weight * ratio, prior=alone)
+    line = logistic(line_features, damaged, offset + weight * ratio, prior=alone)
     line = np.array([max(line[0], 0.01), line[1]])
     return Gallery(line=_line(line), weight=int(weight * MICRO), densities=densities), len(own)
 
@@ -177,33 +175,6 @@ def _rising(values: Floats, weights: Floats) -> Floats:
             mean = (left * left_weight + right * right_weight) / total
             blocks[-2:] = [(mean, total, left_length + right_length)]
     return np.concatenate([np.full(length, mean) for mean, _, length in blocks])
-
-
-def _newton(features: Floats, damaged: NDArray[np.bool_], offset: Floats, *, prior: Floats) -> Floats:
-    """Fit a logistic regression with an offset by Newton's method, drawn towards `prior`: float64[features].
-
-    Steps are halved until they lead uphill: whole ones overshoot for good where logits are large.
-
-    Raises:
-        Fatal: it does not settle.
-    """
-
-    def worth(at: Floats) -> float:
-        told = np.where(damaged, 1, -1) * (features @ at + offset)
-        return -float(np.logaddexp(0, -told).sum()) - RIDGE / 2 * float(((at - prior) ** 2).sum())
-
-    found, precision = prior.copy(), RIDGE * np.eye(len(prior))
-    for _ in range(STEPS):
-        chance = 1 / (1 + np.exp(-np.clip(features @ found + offset, -30, 30)))
-        slope = features.T @ (damaged - chance) - precision @ (found - prior)
-        curve = (features * (chance * (1 - chance))[:, None]).T @ features + precision
-        step = np.linalg.solve(curve, slope)
-        while float(np.abs(step).max()) >= CLOSE and worth(found + step) <= worth(found):
-            step /= 2
-        if float(np.abs(step).max()) < CLOSE:
-            return found
-        found = found + step
-    raise Fatal(f"a calibration's line did not settle in {STEPS} steps: are there captures without a score?")
 
 
 def _line(values: Floats) -> Line:

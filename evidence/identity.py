@@ -9,13 +9,16 @@ first is kept with the chance that it is right *given* that exactly one of them 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+import msgspec
+
 from evidence.claims import Claim
 from evidence.discrepancy import Patches, StoredPatches, patch_similarity
-from evidence.identity_limits import IdentityLimits, ImageTier
+from evidence.identity_limits import IdentityLimits, ImageTier, LookWeights
 from schemas.messages import Identity
 from schemas.words import MICRO, IdentityMethod
 
@@ -23,6 +26,8 @@ MAX_CLAIMS: Final = 8  # a decision record stays below 2 kB whatever a picture f
 MAX_SCANS: Final = 3  # of them of one pass
 SAME_PASS_MS: Final = 500  # nothing gets another unit's id within half a second: two scans so close are of one unit
 VERIFIED: Final = 8  # products whose keypoints are compared with a capture's
+_BLUR: Final = 0.02  # no two pictures of one thing are more alike than this leaves room for
+_FEW: Final = 6  # keypoints added to each number: on so many any two pictures agree
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,28 @@ class ImageCandidate:
     patch: float
     agree: int | None = None
     laid: float | None = None
+
+
+class Foremost(msgspec.Struct, frozen=True, array_like=True):
+    """How the likeliest of some candidates looks: all that tells whether it is believed. Millionths, and keypoints."""
+
+    similarity: int  # cosine of pooled vectors
+    lead: int  # of patch similarity over the most alike of the others; the one candidate of a list has none
+    agree: int | None = None  # keypoints, None where nobody looked
+    next_agree: int = 0  # the most that another candidate agrees on
+    laid: int | None = None
+
+    @classmethod
+    def of(cls, ordered: Sequence[ImageCandidate]) -> Foremost:
+        """Take it from candidates, likeliest first."""
+        best, others = ordered[0], ordered[1:]
+        return cls(
+            similarity=_micro(best.similarity),
+            lead=_micro(best.patch - max(each.patch for each in others)) if others else 0,
+            agree=best.agree,
+            next_agree=max((each.agree or 0 for each in others), default=0),
+            laid=None if best.laid is None else _micro(best.laid),
+        )
 
 
 class Verifier(Protocol):
@@ -98,17 +125,15 @@ def rank(query: Patches, shortlist: Sequence[Shortlisted]) -> list[ImageCandidat
     return sorted(candidates, key=lambda candidate: (-candidate.patch, candidate.product_id))
 
 
-def verify(
-    candidates: Sequence[ImageCandidate], verifier: Verifier, *, most: int = VERIFIED, laid: int = 1
-) -> list[ImageCandidate]:
-    """Order the first `most` candidates of `rank` by keypoints, and lay the capture over the first `laid` of those.
+def verify(candidates: Sequence[ImageCandidate], verifier: Verifier, *, most: int = VERIFIED) -> list[ImageCandidate]:
+    """Order the first `most` candidates of `rank` by keypoints, and lay the capture over the first of those.
 
     Patch maps choose among all products, keypoints among those that are much alike, laying over tells strangers off
     (decision 0076). A product without references to lay over keeps its place behind those with.
     """
     first = sorted((replace(each, agree=verifier.agree(each.product_id)) for each in candidates[:most]), key=_first)
-    over = [replace(each, laid=verifier.likeness(each.product_id)) for each in first[:laid]]
-    return [*over, *first[laid:], *candidates[most:]]
+    over = [replace(each, laid=verifier.likeness(each.product_id)) for each in first[:1]]
+    return [*over, *first[1:], *candidates[most:]]
 
 
 def identify(
@@ -132,7 +157,7 @@ def identify(
         expected: the products the event says it can be; empty if it does not say.
         limits: measured limits and rates.
     """
-    ordered = sorted(candidates, key=_likeliest_first)
+    ordered = sorted(candidates, key=likeliest_first)
     together = [] if scan is None else [scan, *(each for each in other_scans if _one_pass(scan, each))]
     named = _named(together, codes, limits)
     look = _look(ordered, expected, limits)
@@ -182,7 +207,43 @@ def _first(candidate: ImageCandidate) -> tuple[bool, int]:
     return candidate.agree is None, -(candidate.agree or 0)
 
 
-def _likeliest_first(candidate: ImageCandidate) -> tuple[bool, int, float, str]:
+def signs(seen: Foremost) -> tuple[float, float, float, float]:
+    """Return what speaks for a candidate that was laid over, in the order of `LookWeights`; each grows with likeness.
+
+    Likeness and cosine count as the logarithm of what they lack: 0.95 to 0.97 is about as much as 0.5 to 0.63.
+    Keypoints count as a logarithm, too, so their lead is one of a ratio: siblings agree on nearly as many.
+    """
+    agree, others = (seen.agree or 0) + _FEW, seen.next_agree + _FEW
+    lacking = [-math.log(max(1 - value / MICRO, 0.0) + _BLUR) for value in (seen.laid or 0, seen.similarity)]
+    return lacking[0], lacking[1], math.log(agree), math.log(agree / others)
+
+
+def look_margin(seen: Foremost, limits: IdentityLimits, tier: ImageTier) -> int:
+    """Return by how much a look passes the limits of its tier, in millionths; below 0 it is not believed.
+
+    Where the capture was laid over and the tier has a limit for that, it is told in log-odds, and a lead in patch
+    similarity does not count.
+    """
+    if tier.laid is not None and seen.laid is not None:
+        if limits.look is not None:
+            return belief(seen, limits.look) - tier.laid
+        weighted = seen.laid * MICRO + seen.similarity * tier.laid_weight
+        return weighted // (MICRO + tier.laid_weight) - tier.laid
+    return seen.similarity + seen.lead * tier.margin_weight // MICRO - tier.score
+
+
+def belief(seen: Foremost, weights: LookWeights) -> int:
+    """Return how much speaks for a candidate that was laid over: the weighted sum of its signs, millionths."""
+    likeness, similarity, keypoints, lead = signs(seen)
+    return round(
+        weights.likeness * likeness
+        + weights.similarity * similarity
+        + weights.keypoints * keypoints
+        + weights.lead * lead
+    )
+
+
+def likeliest_first(candidate: ImageCandidate) -> tuple[bool, int, float, str]:
     """Order by keypoints, where they are known, then by patch maps."""
     return *_first(candidate), -candidate.patch, candidate.product_id
 
@@ -220,26 +281,9 @@ def _look(ordered: Sequence[ImageCandidate], expected: Sequence[str], limits: Id
     if not ordered or (allowed and ordered[0].product_id not in allowed):
         return None  # it looks more like something that is not expected than like anything that is
     tier = limits.tier_of(allowed)
-    if look_score(ordered, tier) < look_limit(ordered, tier):
+    if look_margin(Foremost.of(ordered), limits, tier) < 0:
         return None
     return _Claim(IdentityMethod.IMAGE, ordered[0].product_id, tier.right)
-
-
-def look_score(ordered: Sequence[ImageCandidate], tier: ImageTier) -> int:
-    """Return how much the first of some candidates, likeliest first, can be believed, in millionths.
-
-    Where it was laid over and the tier has a limit for that, leads do not count. The one candidate of a list has none.
-    """
-    best = ordered[0]
-    if tier.laid is not None and best.laid is not None:
-        return (_micro(best.laid) * MICRO + _micro(best.similarity) * tier.laid_weight) // (MICRO + tier.laid_weight)
-    lead = best.patch - max(each.patch for each in ordered[1:]) if len(ordered) > 1 else 0.0
-    return _micro(best.similarity) + _micro(lead) * tier.margin_weight // MICRO
-
-
-def look_limit(ordered: Sequence[ImageCandidate], tier: ImageTier) -> int:
-    """Return the `look_score` from which on the first of some candidates is believed."""
-    return tier.score if tier.laid is None or ordered[0].laid is None else tier.laid
 
 
 def _contradiction(product_id: str, ordered: Sequence[ImageCandidate], limits: IdentityLimits) -> _Claim | None:

@@ -15,6 +15,8 @@ from msgspec import Meta
 from schemas.words import MICRO
 
 Cosine = Annotated[int, Meta(ge=-4 * MICRO, le=4 * MICRO, description="Millionths of a cosine, a difference or sum.")]
+LogOdds = Annotated[int, Meta(ge=-1000 * MICRO, le=1000 * MICRO, description="Millionths of a log-odds.")]
+Weight = Annotated[int, Meta(ge=0, le=100 * MICRO, description="Millionths.")]
 Chance = Annotated[int, Meta(ge=0, le=MICRO, description="Millionths.")]
 
 
@@ -29,11 +31,20 @@ class ImageTier(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     products: Annotated[int, Meta(ge=1, description="Holds for up to this many products to choose from.")]
     margin_weight: Annotated[int, Meta(ge=0, le=10 * MICRO, description="Millionths.")]
     score: Cosine  # at least this much in all
-    # Where the capture was laid over references: the mean of how alike it is there and of that cosine, the latter
-    # weighted, is at least this, and nothing else counts.
-    laid: Cosine | None = None
+    # Where the capture was laid over references at least this much is needed, and nothing else counts.
+    laid: LogOdds | None = None
+    # Of a file without `look`, from before decision 0080: the weight of the cosine in a mean with the likeness.
     laid_weight: Annotated[int, Meta(ge=0, le=10 * MICRO, description="Millionths.")] = 0
     right: Chance  # measured share of right answers among those accepted
+
+
+class LookWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What each sign says for a capture that was laid over references (`evidence.identity.signs`), never against it."""
+
+    likeness: Weight  # of windows, where it lies over the reference
+    similarity: Weight  # of pooled vectors
+    keypoints: Weight  # on which capture and reference agree
+    lead: Weight  # of them over those of the next product
 
 
 class IdentityLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -46,6 +57,7 @@ class IdentityLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     tiers: Annotated[tuple[ImageTier, ...], Meta(min_length=1)] = (  # widest last; it also holds beyond its size
         ImageTier(products=MICRO, margin_weight=500_000, score=950_000, right=950_000),
     )
+    look: LookWeights | None = None  # what `laid` of the tiers is a limit of
     # Looks contradict a scan or code where another product is clearly more alike (decision 0053). By patch maps: its
     # pooled vectors are at least so alike, its patch maps by so much more alike than those of the product named, and
     # those are at most so alike.

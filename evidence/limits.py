@@ -1,223 +1,198 @@
 """Measure when a look is enough to name a product, from captures with known products.
 
 The open set is made from the known one: for every capture its own product is taken out of the choice, and whatever is
-accepted then is a false accept. A choice among few products is drawn at random from all, so that each tier of
-`IdentityLimits` is measured at its own size.
+accepted then is a false accept. Choices are made by the line's own code (`training.evaluation.examination`), one of
+each size for a capture, so that each tier of `IdentityLimits` is measured at its own size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from evidence.identity_limits import IdentityLimits, ImageTier
+from evidence.identity import Foremost, belief, signs
+from evidence.identity_limits import IdentityLimits, ImageTier, LookWeights
+from evidence.logistic import logistic
 from schemas.faults import Fatal
 from schemas.words import MICRO
 
-SIZES: Final = (1, 3, 10, 30, 100)  # of expected lists; beyond the last one measured, the whole gallery's limits hold
 MARGIN_WEIGHTS: Final = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0)
 STRANGERS: Final = 0.25  # captures of products without references, for each one with: what an accepted look is worth
-DRAWS: Final = 8  # random choices for each capture and size
-LEAST: Final = 50
+LEAST: Final = 50  # choices of a size
 FALSE_CONFLICTS: Final = 0.001  # of captures with a right scan, so many may look like something else, clearly
 POOR: Final = 0.02  # of captures, so many look unlike their own references
 APART: Final = 0.9  # likewise, by pooled vectors alone: at 0.95 twice as many new designs are taken for another product
 STRONG: Final = 0.95  # of captures, so many look like their own product as strongly as another has to, to contradict
-_NOTHING: Final = -4.0  # below any similarity
 
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Choice:
-    """What was chosen for each of N captures: float64[N] pooled similarity and lead of the first, and whether right.
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    """Which of some products a capture looks like, once with its own product among them and once without."""
 
-    Of captures that were `laid` over references: how alike they lie, and the pooled similarity.
-    """
-
-    similarity: Floats
-    lead: Floats
-    right: NDArray[np.bool_]
-    laid: bool = False
-
-    def score(self, weight: float) -> Floats:
-        """Return what `evidence.identity.look_score` says, as cosines."""
-        scored = self.similarity + weight * self.lead
-        return scored / (1 + weight) if self.laid else scored
+    right: bool  # with its own among them, that one looks likeliest
+    mated: Foremost
+    stranger: Foremost
 
 
-def fit_limits(
-    patch: NDArray[np.float32],
-    similarity: NDArray[np.float32],
-    own: Sequence[int],
-    *,
-    agree: NDArray[np.float32] | None = None,
-    laid: NDArray[np.float32] | None = None,
-    redesigned: Sequence[bool] | None = None,
-    false_accepts: int = 20_000,
-    seed: int = 0,
-) -> IdentityLimits:
+class Choice(msgspec.Struct, frozen=True, array_like=True):
+    """A choice among so many products: by patch maps, and where captures were laid over references, by keypoints."""
+
+    products: int
+    plain: Outcome
+    verified: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """How alike, in millionths, a capture and two products are: its own one, and of all others the likeliest."""
+
+    own_patch: int
+    own_similarity: int
+    other_patch: int
+    other_similarity: int
+    redesigned: bool = False  # shows another design than its references
+
+
+def fit_limits(choices: Sequence[Choice], scanned: Sequence[Scanned], *, false_accepts: int = 20_000) -> IdentityLimits:
     """Return the limits at which strangers are accepted no more often than stated.
 
-    Among the weights of the lead, the one that recognises most captures at that rate is taken, for each size.
+    Among the weights of the lead in patch similarity, the one that recognises most captures at that rate is taken, for
+    each size. What speaks for captures that were laid over is weighted by logistic regression on the largest choice.
 
     Args:
-        patch: float32[captures, products], the patch similarity of each capture (damaged ones, too) to the best
-            reference of each product, as `evidence.identity.rank` makes it; none of the captures is a reference.
-        similarity: float32[captures, products], of the pooled vectors, as `gallery.index` makes it.
-        own: the column of each capture's own product.
-        agree: float32[captures, products], on how many keypoints each capture and a product's references agree
-            (`evidence.identity.Verifier`), NaN of captures and products that nobody tried.
-        laid: float32[captures, products], how alike they are where they lie over each other, likewise. From those
-            captures of which all is known tiers get a limit for that as well, if they are enough, and `right` is that
-            of looks believed by it.
-        redesigned: which captures show another design than their references: an unlike look is to be expected of
-            them, so how unlike one's own product one may look is measured on the others. None: no capture does.
+        choices: of captures (damaged ones, too) none of which is a reference. Those of the largest size are of the
+            whole gallery, and their tier holds for any larger one.
+        scanned: one for each capture. An unlike look is to be expected of the redesigned, so how unlike one's own
+            product one may look is measured on the others.
         false_accepts: of strangers, millionths.
-        seed: of the random choices.
 
     Raises:
         Fatal: too few captures to measure the rate.
     """
-    captures, products = patch.shape
-    if captures < LEAST or products < 2:  # noqa: PLR2004 - one product leaves nothing to take for it
-        raise Fatal(f"limits need {LEAST} captures and 2 products, these are {captures} and {products}")
-    looks, pooled, column = patch.astype(np.float64), similarity.astype(np.float64), np.asarray(own)
-    over = None if agree is None or laid is None else _known(agree, laid, looks, pooled, column)
+    of_size = {
+        size: [each for each in choices if each.products == size] for size in {each.products for each in choices}
+    }
+    if not scanned or min(map(len, of_size.values()), default=0) < LEAST:
+        sizes = ", ".join(f"{len(each)} among {size}" for size, each in sorted(of_size.items())) or "none"
+        raise Fatal(
+            f"limits need {LEAST} captures of products with references, among at least 2 such products, and as many "
+            f"choices of each size; these are {sizes}: render more captures, or give more of them"
+        )
+    whole = max(of_size)
+    look = _weights([each.verified for each in of_size[whole] if each.verified is not None])
     tiers: list[ImageTier] = []
-    for size in (size for size in SIZES if size < products):
-        known, strangers = _drawn(column, products, size, seed)
-        rows = np.repeat(np.arange(captures), DRAWS)[:, None]
-        few = _choose(looks[rows, known], pooled[rows, known], right=0)
-        apart = _choose(looks[rows, strangers], pooled[rows, strangers])
-        weights = MARGIN_WEIGHTS if size > 1 else (0.0,)  # the one of a list has no lead
-        tier = _tier(size, few, apart, false_accepts, tiers[-1:], weights)
-        if over is not None:
-            tier = over.limited(tier, false_accepts, tiers[-1:], seed)
-        tiers.append(tier)
-    others = looks.copy()
-    others[np.arange(captures), column] = _NOTHING
-    mated, apart = _choose(looks, pooled, right=column), _choose(others, pooled)
-    whole = _tier(MICRO, mated, apart, false_accepts, tiers[-1:], MARGIN_WEIGHTS)
-    if over is not None:
-        whole = over.limited(whole, false_accepts, tiers[-1:], seed)
-    mine = looks[np.arange(captures), column]
-    poor = float(np.quantile(mine, POOR))
-    lead = np.where(mine <= poor, others.max(axis=1) - mine, 0.0)
-    similarity_of_own = pooled[np.arange(captures), column]
-    familiar = ~np.array(redesigned if redesigned is not None else [False] * captures, bool)
-    rival = others.argmax(axis=1)
-    ahead = np.where(others.max(axis=1) > mine, pooled[np.arange(captures), rival] - similarity_of_own, 0.0)[familiar]
+    for size, found in sorted(of_size.items()):
+        tiers.append(_tier(MICRO if size == whole else size, found, look, false_accepts, tiers[-1:]))
+    own = np.array([[each.own_patch, each.own_similarity] for each in scanned], np.float64) / MICRO
+    other = np.array([[each.other_patch, each.other_similarity] for each in scanned], np.float64) / MICRO
+    familiar = ~np.array([each.redesigned for each in scanned], bool)
+    poor = float(np.quantile(own[:, 0], POOR))
+    lead = np.where(own[:, 0] <= poor, other[:, 0] - own[:, 0], 0.0)
+    ahead = np.where(other[:, 0] > own[:, 0], other[:, 1] - own[:, 1], 0.0)[familiar]
     return IdentityLimits(
         false_accepts=false_accepts,
-        tiers=(*tiers, whole),
-        strong_similarity=_micro(float(np.quantile(similarity_of_own, 1 - STRONG))),
+        tiers=tuple(tiers),
+        look=look,
+        strong_similarity=_micro(float(np.quantile(own[:, 1], 1 - STRONG))),
         strong_margin=_micro(max(float(np.quantile(lead, 1 - FALSE_CONFLICTS, method="higher")), 0.0) + 0.02),
         poor_patch=_micro(poor),
-        apart_similarity=_micro(float(np.quantile(similarity_of_own[familiar], 1 - APART))),
+        apart_similarity=_micro(float(np.quantile(own[familiar, 1], 1 - APART))),
         apart_lead=_micro(max(float(np.quantile(ahead, 1 - FALSE_CONFLICTS, method="higher")), 0.0) + 0.02),
     )
 
 
-def _drawn(own: NDArray[np.intp], products: int, size: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Draw choices of `size` products for each capture: int[N, size] with the own one first, and without it."""
-    rng = np.random.default_rng(seed)
-    strangers = np.array(
-        [rng.permutation(np.delete(np.arange(products), column))[:size] for column in own for _ in range(DRAWS)]
-    )
-    known = np.column_stack([np.repeat(own, DRAWS), strangers[:, : size - 1]])
-    return known, strangers
+def _weights(outcomes: Sequence[Outcome]) -> LookWeights | None:
+    """Weigh the signs that tell captures' own products from strangers; None if too few were laid over.
 
-
-def _choose(looks: Floats, pooled: Floats, right: NDArray[np.intp] | int = -1) -> _Choice:
-    """Take the product whose patch maps are most alike, of each row; `right` is the column of the true one, if any."""
-    rows, first = np.arange(len(looks)), looks.argmax(axis=1)
-    rest = looks.copy()
-    rest[rows, first] = _NOTHING
-    lead = looks[rows, first] - rest.max(axis=1) if looks.shape[1] > 1 else np.zeros(len(looks))
-    # With one rival left out as the capture's own there may be none: no lead then, as in `look_score`.
-    return _Choice(pooled[rows, first], np.where(lead > 2, 0.0, lead), first == right)  # noqa: PLR2004 - cosines
+    A sign that seems to speak against likeness, because others say the same better, gets no weight.
+    """
+    own = [signs(each.mated) for each in outcomes if each.right and each.mated.laid is not None]
+    strange = [signs(each.stranger) for each in outcomes if each.stranger.laid is not None]
+    if min(len(own), len(strange)) < LEAST:
+        return None
+    found = np.array([*own, *strange])
+    features = np.column_stack([found - found.mean(axis=0), np.ones(len(found))])
+    positive = np.arange(len(features)) < len(own)
+    kept = np.ones(features.shape[1], bool)
+    while True:
+        weights = np.zeros(features.shape[1])
+        weights[kept] = logistic(features[:, kept], positive, np.zeros(len(features)), prior=np.zeros(int(kept.sum())))
+        if (weights[:-1] >= 0).all():
+            return LookWeights(
+                **{name: _micro(weight) for name, weight in zip(LookWeights.__struct_fields__, weights, strict=False)}
+            )
+        kept[weights[:-1].argmin()] = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Laid:
-    """How captures lie over every product, float64[N, products] each, and the column of their own.
+class _Scores:
+    """Scores of captures among products with their own one, of strangers, and whether the former are right."""
 
-    `agree` grows with keypoints, and with patch maps where those are as many.
-    """
+    mated: Floats
+    right: NDArray[np.bool_]
+    strangers: Floats
 
-    agree: Floats
-    likeness: Floats
-    pooled: Floats
-    own: NDArray[np.intp]
+    def limit(self, false_accepts: int, floor: float) -> float:
+        """Return what so few strangers reach, and at least `floor`."""
+        allowed = len(self.strangers) * false_accepts // MICRO
+        return max(float(np.sort(self.strangers)[::-1][allowed]) + 2, floor)
 
-    def limited(self, tier: ImageTier, false_accepts: int, smaller: Sequence[ImageTier], seed: int) -> ImageTier:
-        """Return a tier with the limit for captures that were laid over."""
-        captures, products = self.agree.shape
-        if tier.products < products:
-            known, strangers = _drawn(self.own, products, tier.products, seed)
-            rows = np.repeat(np.arange(captures), DRAWS)[:, None]
-            mated, apart = self._chosen(rows, known, right=0), self._chosen(rows, strangers)
-        else:
-            rows, everyone = np.arange(captures)[:, None], np.arange(products)[None].repeat(captures, 0)
-            others = everyone[everyone != self.own[:, None]].reshape(captures, products - 1)
-            mated, apart = self._chosen(rows, everyone, right=self.own), self._chosen(rows, others)
-        floor = [msgspec.structs.replace(each, score=each.laid) for each in smaller if each.laid is not None]
-        over = _tier(tier.products, mated, apart, false_accepts, floor, MARGIN_WEIGHTS)
-        return msgspec.structs.replace(tier, laid=over.score, laid_weight=over.margin_weight, right=over.right)
+    def recognised(self, limit: float) -> int:
+        """Count the captures that are named, and rightly."""
+        return int((self.right & (self.mated >= limit)).sum())
 
-    def _chosen(self, rows: NDArray[np.intp], columns: NDArray[np.intp], right: NDArray[np.intp] | int = -1) -> _Choice:
-        """Take the product that each capture agrees with on most keypoints: how alike it lies, and its cosine."""
-        first = self.agree[rows, columns].argmax(axis=1)
-        place = rows[:, 0], columns[np.arange(len(columns)), first]
-        return _Choice(self.likeness[place], self.pooled[place], first == right, laid=True)
+    def worth(self, limit: float, false_accepts: int) -> int:
+        """Return the share of right names among those given, strangers' included, in millionths.
 
-
-def _known(
-    agree: NDArray[np.float32], laid: NDArray[np.float32], looks: Floats, pooled: Floats, own: NDArray[np.intp]
-) -> _Laid | None:
-    """Return those captures of which everything is known; None if too few are."""
-    whole = ~np.isnan(laid).any(axis=1) & ~np.isnan(agree).any(axis=1)
-    if whole.sum() < LEAST:
-        return None
-    order = agree[whole] + looks[whole] / 4  # a patch similarity is less than 1, a keypoint is 1
-    return _Laid(order, laid[whole].astype(np.float64), pooled[whole], own[whole])
+        The rule of succession: nothing is right without any doubt because few were tried.
+        """
+        recognised = self.recognised(limit)
+        wrong = int((self.mated >= limit).sum()) - recognised + STRANGERS * len(self.mated) * false_accepts / MICRO
+        return _micro((recognised + 1) / (recognised + wrong + 2))
 
 
 def _tier(
-    size: int,
-    mated: _Choice,
-    strangers: _Choice,
-    false_accepts: int,
-    smaller: Sequence[ImageTier],
-    weights: Sequence[float],
+    size: int, choices: Sequence[Choice], look: LookWeights | None, false_accepts: int, smaller: Sequence[ImageTier]
 ) -> ImageTier:
-    """Return the weight and limit that recognise most captures while so few strangers pass.
-
-    The limit is at least that of smaller choices: what is too little among few is too little among many.
-    """
-    floor = max((each.score / MICRO for each in smaller), default=-np.inf)
-    allowed = len(strangers.similarity) * false_accepts // MICRO
-    found: tuple[int, int, float, float] | None = None
-    for weight in weights:
-        limit = max(float(np.sort(strangers.score(weight))[::-1][allowed]) + 2 / MICRO, floor)  # above, after rounding
-        accepted = mated.score(weight) >= limit
-        recognised = int((accepted & mated.right).sum())
-        if found is None or recognised > found[0]:
-            found = recognised, int(accepted.sum()), weight, limit
-    recognised, names, weight, limit = found or (0, 0, 0.0, 1.0)
-    # The rule of succession: nothing is right without any doubt because few were tried. Strangers are wrong, too.
-    wrong = names - recognised + STRANGERS * len(mated.right) * false_accepts / MICRO
-    return ImageTier(
+    """Return the limits of a size: what is too little among fewer products is too little among so many."""
+    floor = max((each.score for each in smaller), default=-math.inf)
+    weights = MARGIN_WEIGHTS if size > 1 else (0.0,)  # the one of a list has no lead
+    plain = [_scores([each.plain for each in choices], partial(_with_lead, weight=weight)) for weight in weights]
+    limits = [scores.limit(false_accepts, floor) for scores in plain]
+    best = max(range(len(weights)), key=lambda at: plain[at].recognised(limits[at]))
+    tier = ImageTier(
         products=size,
-        margin_weight=_micro(weight),
-        score=_micro(limit),
-        right=round(MICRO * (recognised + 1) / (recognised + wrong + 2)),
+        margin_weight=_micro(weights[best]),
+        score=round(limits[best]),
+        right=plain[best].worth(limits[best], false_accepts),
+    )
+    laid = [each.verified for each in choices if each.verified is not None]
+    laid = [each for each in laid if each.mated.laid is not None and each.stranger.laid is not None]
+    if look is None or len(laid) < LEAST:
+        return tier
+    verified = _scores(laid, lambda seen: belief(seen, look))
+    floor = max((each.laid for each in smaller if each.laid is not None), default=-math.inf)
+    over = verified.limit(false_accepts, floor)
+    return msgspec.structs.replace(tier, laid=round(over), right=verified.worth(over, false_accepts))
+
+
+def _with_lead(seen: Foremost, weight: float) -> float:
+    return seen.similarity + weight * seen.lead
+
+
+def _scores(outcomes: Sequence[Outcome], score: Callable[[Foremost], float]) -> _Scores:
+    return _Scores(
+        np.array([score(each.mated) for each in outcomes], np.float64),
+        np.array([each.right for each in outcomes], bool),
+        np.array([score(each.stranger) for each in outcomes], np.float64),
     )
 
 

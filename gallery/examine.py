@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
-from functools import partial
 from typing import Final, Protocol
 
 from evidence.assemble import assemble, combine_views
@@ -184,32 +183,24 @@ class Examiner:
         ranked = await asyncio.to_thread(self._ranking, embeddings.patches, shortlist)
         if squares is None or named or not ranked or self.calibration.limits.tier_of(expected).laid is None:
             return ranked
-        return await self.verified(ranked, squares, turn=turn)
+        return await self._verified(ranked, squares, turn=turn)
 
-    async def verified(
-        self,
-        ranked: Sequence[ImageCandidate],
-        squares: Squares,
-        *,
-        most: int = VERIFIED,
-        laid: int = 1,
-        turn: Turn = nullcontext,
+    async def _verified(
+        self, ranked: Sequence[ImageCandidate], squares: Squares, *, turn: Turn
     ) -> list[ImageCandidate]:
         """Lay the capture over references of some candidates, see `evidence.identity.verify` and `examine`.
 
         Raises:
             Retryable: the prints' source is away.
         """
-        wanted = {each.product_id: self._compared_with(each.product_id) for each in ranked[:most]}
+        wanted = {each.product_id: self._compared_with(each.product_id) for each in ranked[:VERIFIED]}
         prints = await self._patches.prints([each for ids in wanted.values() for each in ids])
         of_product = {
             product: [each for reference in ids for each in prints.get(reference, ())]
             for product, ids in wanted.items()
         }
         async with turn():
-            return await asyncio.to_thread(
-                partial(verify, most=most, laid=laid), ranked, self._overlaying(squares, of_product)
-            )
+            return await asyncio.to_thread(verify, ranked, self._overlaying(squares, of_product))
 
     def _compared_with(self, product_id: str) -> tuple[str, ...]:
         """Return the references of a product that captures are compared with."""

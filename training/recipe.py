@@ -34,7 +34,7 @@ from training.course import draw
 from training.evaluation.for_card import card_figures
 from training.export import export
 from training.learn import Budget, learn
-from training.refit import FITTING, exam, fit_and_measure
+from training.refit import EXAM, FIT, FITTING, exam, fit_and_measure
 
 log = structlog.get_logger(__name__)
 
@@ -47,15 +47,16 @@ class Scale:
     """How much of everything."""
 
     train: tuple[int, int]  # products, captures
-    test: tuple[int, int]
+    fit: tuple[int, int]  # the same of the captures that the calibration is fitted on
+    test: tuple[int, int]  # ... and measured on
     budget: Budget
     width: float = 1.0  # of the networks, times `training.networks.WIDTHS`
 
 
 SIZES: Final = {
-    "quick": Scale(train=(24, 160), test=(10, 150), budget=Budget(steps=40, limit_s=60)),
-    "small": Scale(train=(900, 6500), test=(80, 1600), budget=Budget(steps=3800, limit_s=1500)),
-    "large": Scale(train=(1800, 13000), test=(80, 1600), budget=Budget(steps=14000, limit_s=math.inf), width=1.5),
+    "quick": Scale(train=(24, 160), fit=(10, 150), test=(10, 150), budget=Budget(steps=40, limit_s=60)),
+    "small": Scale(train=(900, 6500), fit=FIT, test=EXAM, budget=Budget(steps=3800, limit_s=1500)),
+    "large": Scale(train=(1800, 13000), fit=FIT, test=EXAM, budget=Budget(steps=14000, limit_s=math.inf), width=1.5),
 }
 
 
@@ -108,7 +109,7 @@ def bake(scale: Scale, places: Places, *, seed: int, made_by: str) -> Card:
     card = Card(
         made_by=made_by,
         seed=seed,
-        worlds=[LearntWorld(seed, "train", scale.train[0]), LearntWorld(seed + FITTING, "test", scale.test[0])],
+        worlds=[LearntWorld(seed, "train", scale.train[0]), _fitted_on(scale, seed)],
         train_views=len(lessons),
         steps=lesson.steps,
         parameters={name: sum(each.numel() for each in network.parameters()) for name, network in networks.items()},
@@ -132,18 +133,24 @@ def refit(card: Card, scale: Scale, places: Places, *, seed: int) -> Card:
     seconds = dict(card.seconds)
     found = fit_and_measure(
         places.repository,
-        exam(scale.test, seed + FITTING),
+        exam(scale.fit, seed + FITTING),
         exam(scale.test, seed),
         processes=_processes(),
         timed=lambda stage: _timed(stage, seconds),
         say=_captures,
     )
     measured = card_figures(found)
-    card = dataclasses.replace(card, figures=measured, seconds=seconds)
+    worlds = [each for each in card.worlds if each.split != "test"]
+    card = dataclasses.replace(card, worlds=[*worlds, _fitted_on(scale, seed)], figures=measured, seconds=seconds)
     card.save(places.repository / CARD)
     if places.page is not None:
         card.insert(places.page)
     return card
+
+
+def _fitted_on(scale: Scale, seed: int) -> LearntWorld:
+    """Return the products that the calibration is fitted on."""
+    return LearntWorld(seed + FITTING, "test", scale.fit[0])
 
 
 def _lesson(order: Order) -> str:

@@ -30,10 +30,11 @@ from training.evaluation.source import Source
 from training.evaluation.trial import run
 
 FITTING: Final = 1000  # added to the seed of the products that the fusion is fitted on
-EXAM: Final = (80, 1600)  # products and captures of the booth to fit on, and as many to measure on
+FIT: Final = (500, 1600)  # products and captures of the booth to fit on: limits of identification are for so many
+EXAM: Final = (80, 1600)  # ... to measure on
 DAMAGE_RATE: Final = 0.3
 SHARES: Final = {"fit": 0.6, "measure": 0.4}  # of a data set's products
-LOOKS_OF: Final = 400  # captures whose looks are tried on choices of every size
+LOOKS_OF: Final = 400  # captures whose looks are tried on choices of every size, where they are only measured
 LEAST: Final = 30  # captures of a slice
 
 Timed = Callable[[str], AbstractContextManager[object]]
@@ -55,7 +56,7 @@ def refit(
         Fatal: the data set has too few captures, products or references.
     """
     if data is None:
-        sources = [exam(EXAM, each) for each in (seed + FITTING, seed)]
+        sources = [exam(FIT, seed + FITTING), exam(EXAM, seed)]
     else:
         parts: dict[str, DataSet] = split_by_product(open_data_set(data), SHARES, seed)
         sources = [Disk(parts[name], None) for name in SHARES]
@@ -112,7 +113,7 @@ def _trial(
         models,
         out,
         processes=processes,
-        looks_of=0 if likeness else LOOKS_OF,
+        looks_of=len(source.shots()) if likeness else LOOKS_OF,
         likeness=likeness,
         say=lambda progress: say(progress.stage, progress.done, progress.of),
     )

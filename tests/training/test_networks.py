@@ -134,7 +134,7 @@ class TestRecipe:
 
     def test_it_bakes_a_servable_repository(self, tmp_path: Path) -> None:
         """Models, configurations, calibration and card are there and belong together."""
-        scale = Scale(train=(6, 20), test=(6, 100), budget=Budget(steps=4, products=4, limit_s=60))
+        scale = Scale(train=(6, 20), fit=(6, 100), test=(6, 100), budget=Budget(steps=4, products=4, limit_s=60))
         places = Places(tmp_path / "models", tmp_path / "gpu", None, tmp_path / "cache")
         card = bake(scale, places, seed=3, made_by="a test")
         calibration = Calibration.load(places.repository / "fusion.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 
@@ -13,7 +14,7 @@ from evidence.calibration import Calibration, Densities, Gallery, Line
 from evidence.codes import Code
 from evidence.discrepancy import CELLS, PATCH_SIZE, SIDE, Patches, StoredPatches, quantise
 from evidence.identity import ImageCandidate, Shortlisted, rank
-from evidence.identity_limits import IdentityLimits, ImageTier
+from evidence.identity_limits import IdentityLimits, ImageTier, LookWeights
 from evidence.prints import Print, Squares
 from evidence.triton import Embeddings, Scores
 from gallery.entry import VECTOR_SIZE, Entry, ProductPut, ReferencePut, pack
@@ -33,7 +34,9 @@ def calibration(*, laid: int | None = None) -> Calibration:
     line = Line(slope=MICRO, intercept=0)
     densities = Densities(origin=0, step=MICRO, damaged=[1, 2], intact=[2, 1], other=[1, 1])
     gallery = Gallery(line=line, weight=0, densities=densities)
-    tiers = (ImageTier(products=MICRO, margin_weight=0, score=900_000, right=950_000, laid=laid),)
+    # -ln(1.02 - likeness) is all that counts where a capture was laid over
+    limit = None if laid is None else round(-math.log(1.02 - laid / MICRO) * MICRO)
+    tiers = (ImageTier(products=MICRO, margin_weight=0, score=900_000, right=950_000, laid=limit),)
     return Calibration(
         version="test",
         classifier="c",
@@ -44,7 +47,7 @@ def calibration(*, laid: int | None = None) -> Calibration:
         by_image=gallery,
         weight_cap=MICRO,
         clip=MICRO,
-        limits=IdentityLimits(tiers=tiers),
+        limits=IdentityLimits(tiers=tiers, look=LookWeights(likeness=MICRO, similarity=0, keypoints=0, lead=0)),
     )
 
 

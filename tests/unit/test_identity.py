@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import numpy as np
 import pytest
@@ -12,16 +14,16 @@ from evidence.discrepancy import CELLS, PATCH_SIZE, Patches, quantise
 from evidence.identity import (
     MAX_CLAIMS,
     CodeClaim,
+    Foremost,
     ImageCandidate,
     ScanClaim,
     Shortlisted,
     identify,
-    look_limit,
-    look_score,
+    look_margin,
     rank,
     verify,
 )
-from evidence.identity_limits import IdentityLimits, ImageTier
+from evidence.identity_limits import IdentityLimits, ImageTier, LookWeights
 from schemas import codec
 from schemas.messages import Identity
 from schemas.words import MICRO, IdentityMethod
@@ -359,40 +361,77 @@ class TestVerify:
         assert ["P-1", "P-2"] == table.asked
         assert ["P-2", "P-1", "P-3"] == [each.product_id for each in verified]
 
-    def test_as_many_as_asked_for_are_laid_over(self) -> None:
-        """Whoever fits limits wants to know all."""
-        table = Table(P_1=(13, 0.9), P_2=(40, 0.8))
-        verified = verify(like(P_1=0.9, P_2=0.88, P_3=0.87), table, laid=3)
-
-        assert [0.8, 0.9, None] == [each.laid for each in verified]
-
     def test_the_limit_for_laid_captures_decides_alone(self) -> None:
-        """Where a tier has one, pooled vectors and leads are not asked."""
-        tier = ImageTier(products=MICRO, margin_weight=0, score=4 * MICRO, right=970_000, laid=790_000)
-        limits = IdentityLimits(tiers=(tier,))
+        """Where a tier has one, a cosine is not enough."""
+        tier = ImageTier(products=MICRO, margin_weight=0, score=4 * MICRO, right=970_000, laid=1_000_000)
+        limits = IdentityLimits(tiers=(tier,), look=LookWeights(likeness=MICRO, similarity=0, keypoints=0, lead=0))
 
         def named(laid: float | None) -> str | None:
             candidates = [ImageCandidate("P-1", 0.2, 0.5, None if laid is None else 40, laid)]
             return identify(scan=None, codes=[], candidates=candidates, expected=[], limits=limits).product_id
 
-        assert ("P-1", None, None) == (named(0.79), named(0.78), named(None))
+        # 1.02 - 1 / e is 0.652
+        assert ("P-1", None, None) == (named(0.653), named(0.651), named(None))
 
-    @pytest.mark.parametrize(("weight", "score"), [(0, 600_000), (1_000_000, 700_000), (500_000, 666_666)])
-    def test_likeness_and_cosine_have_a_mean(self, weight: int, score: int) -> None:
-        """Of a candidate laid over at 0.6 whose pooled vectors are alike by 0.8; of one that was not the cosine."""
+    def test_a_look_is_weighed_by_hand(self) -> None:
+        """Laid over at 0.52, a cosine of 0.77, 44 keypoints and 4 of the next: logarithms of 2, 4, 50 and 5."""
+        seen = Foremost.of([ImageCandidate("P-1", 0.77, 0.5, 44, 0.52), ImageCandidate("P-2", 0.9, 0.8, 4)])
+        tier = ImageTier(products=MICRO, margin_weight=500_000, score=600_000, right=MICRO, laid=1_000_000)
+        limits = IdentityLimits(
+            tiers=(tier,), look=LookWeights(likeness=100_000, similarity=200_000, keypoints=300_000, lead=400_000)
+        )
+        by_hand = 0.1 * math.log(2) + 0.2 * math.log(4) + 0.3 * math.log(50) + 0.4 * math.log(5)
+
+        assert (44, 4, 520_000, -300_000) == (seen.agree, seen.next_agree, seen.laid, seen.lead)
+        assert pytest.approx(by_hand - 1, abs=2e-6) == look_margin(seen, limits, tier) / MICRO
+        bare = msgspec.structs.replace(tier, laid=None)
+        assert 770_000 - 150_000 - 600_000 == look_margin(seen, limits, bare)
+
+    @pytest.mark.parametrize(("weight", "margin"), [(0, -50_000), (1_000_000, 50_000), (500_000, 16_666)])
+    def test_a_calibration_of_before_still_holds(self, weight: int, margin: int) -> None:
+        """Without weights of signs the mean of a likeness of 0.6 and a cosine of 0.8 passes a limit of 0.65, or not."""
         tier = ImageTier(products=MICRO, margin_weight=0, score=MICRO, right=MICRO, laid=650_000, laid_weight=weight)
-        laid, seen = [ImageCandidate("P-1", 0.8, 0.5, 40, 0.6)], [ImageCandidate("P-1", 0.8, 0.5)]
+        limits = IdentityLimits(tiers=(tier,))
+        laid, seen = (Foremost.of([ImageCandidate("P-1", 0.8, 0.5, *over)]) for over in ((40, 0.6), (None, None)))
 
-        assert (score, 650_000) == (look_score(laid, tier), look_limit(laid, tier))
-        assert (800_000, MICRO) == (look_score(seen, tier), look_limit(seen, tier))
+        assert margin == look_margin(laid, limits, tier)
+        assert 800_000 - MICRO == look_margin(seen, limits, tier)
+
+    def test_a_sibling_takes_the_lead(self) -> None:
+        """Of two that agree on as many keypoints the first is believed less than one that stands alone."""
+        tier = ImageTier(products=MICRO, margin_weight=0, score=0, right=MICRO, laid=0)
+        limits = IdentityLimits(
+            tiers=(tier,), look=LookWeights(likeness=MICRO, similarity=MICRO, keypoints=MICRO, lead=MICRO)
+        )
+        best = ImageCandidate("P-1", 0.9, 0.8, 40, 0.9)
+        alone, beside = (
+            look_margin(Foremost.of([best, *others]), limits, tier)
+            for others in ([], [ImageCandidate("P-2", 0.9, 0.8, 38)])
+        )
+        assert alone > beside + MICRO
+
+    @given(st.lists(st.tuples(st.integers(0, 200), similarities, similarities), min_size=2, max_size=2))
+    def test_nothing_that_is_more_alike_is_believed_less(self, pair: list[tuple[int, float, float]]) -> None:
+        """Whichever of the three rises while the others stay."""
+        tier = ImageTier(products=MICRO, margin_weight=0, score=0, right=MICRO, laid=0)
+        limits = IdentityLimits(
+            tiers=(tier,), look=LookWeights(likeness=MICRO, similarity=2 * MICRO, keypoints=MICRO, lead=MICRO)
+        )
+        low, high = (
+            Foremost.of([ImageCandidate("P-1", similarity, 0.5, agree, laid), ImageCandidate("P-2", 0.5, 0.5, 20)])
+            for agree, laid, similarity in zip(*(tuple(map(sorted, zip(*pair, strict=True)))), strict=True)
+        )
+
+        assert look_margin(low, limits, tier) <= look_margin(high, limits, tier)
 
     def test_the_order_of_verified_candidates_does_not_matter(self) -> None:
         """What agrees on most keypoints is the look, wherever it stands in the list."""
-        tier = ImageTier(products=MICRO, margin_weight=0, score=4 * MICRO, right=970_000, laid=500_000)
+        tier = ImageTier(products=MICRO, margin_weight=0, score=4 * MICRO, right=970_000, laid=0)
+        look = LookWeights(likeness=MICRO, similarity=0, keypoints=0, lead=0)
         candidates = [ImageCandidate("P-1", 0.9, 0.95, 20), ImageCandidate("P-2", 0.8, 0.9, 40, 0.8)]
         names = {
             identify(
-                scan=None, codes=[], candidates=order, expected=[], limits=IdentityLimits(tiers=(tier,))
+                scan=None, codes=[], candidates=order, expected=[], limits=IdentityLimits(tiers=(tier,), look=look)
             ).product_id
             for order in (candidates, candidates[::-1])
         }

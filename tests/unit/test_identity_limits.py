@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -11,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from evidence.identity import ImageCandidate, ScanClaim, identify
+from evidence.identity import Foremost, ImageCandidate, ScanClaim, identify, likeliest_first
 from evidence.identity_limits import IdentityLimits, ImageTier
-from evidence.limits import fit_limits
+from evidence.limits import Choice, Outcome, Scanned, fit_limits
 from schemas.faults import Fatal
 from schemas.messages import Identity
 from schemas.words import MICRO
@@ -74,12 +75,70 @@ class TestLimits:
         assert names[1] in {None, names[0]}
 
 
+SIZES = (1, 3, 10, 30, 40)
+
+
 class Captures(NamedTuple):
     """Similarities float32[captures, 40] by patch maps and by pooled vectors, and the own product of each."""
 
     patch: NDArray[np.float32]
     pooled: NDArray[np.float32]
     own: list[int]
+
+    def candidates(self, number: int, columns: Sequence[int], *, laid: bool = False) -> list[ImageCandidate]:
+        """Return products by their columns, likeliest first; laid over, keypoints grow with pooled similarity."""
+        found = [
+            ImageCandidate(
+                f"P-{column}",
+                float(self.pooled[number, column]),
+                float(self.patch[number, column]),
+                round(60 * float(self.pooled[number, column])) if laid else None,
+                float(self.pooled[number, column]) if laid else None,
+            )
+            for column in columns
+        ]
+        return sorted(found, key=likeliest_first)
+
+    def outcome(self, number: int, known: Sequence[int], others: Sequence[int], *, laid: bool) -> Outcome:
+        """Choose with and without the capture's own product."""
+        mated, alien = (self.candidates(number, columns, laid=laid) for columns in (known, others))
+        return Outcome(mated[0].product_id == f"P-{self.own[number]}", Foremost.of(mated), Foremost.of(alien))
+
+    def choices(self, *, laid: Container[int] = ()) -> list[Choice]:
+        """Draw a choice of each size for every capture; those of some numbers are laid over references."""
+        rng, found = np.random.default_rng(5), []
+        for number, own in enumerate(self.own):
+            for size in SIZES:
+                others = rng.permutation(np.delete(np.arange(40), own))[:size].tolist()
+                known = [own, *others[: size - 1]]
+                found.append(
+                    Choice(
+                        size,
+                        self.outcome(number, known, others, laid=False),
+                        self.outcome(number, known, others, laid=True) if number in laid else None,
+                    )
+                )
+        return found
+
+    def scanned(self, redesigned: Sequence[bool] | None = None) -> list[Scanned]:
+        """Return how alike each is to its own product and to the likeliest other."""
+        found = []
+        for number, own in enumerate(self.own):
+            (other, *_) = self.candidates(number, [column for column in range(40) if column != own])
+            found.append(
+                Scanned(
+                    own_patch=round(MICRO * float(self.patch[number, own])),
+                    own_similarity=round(MICRO * float(self.pooled[number, own])),
+                    other_patch=round(MICRO * other.patch),
+                    other_similarity=round(MICRO * other.similarity),
+                    redesigned=bool(redesigned and redesigned[number]),
+                )
+            )
+        return found
+
+    def limits(self, *, laid: Container[int] = (), redesigned: Sequence[bool] | None = None) -> IdentityLimits:
+        """Fit limits."""
+        return fit_limits(self.choices(laid=laid), self.scanned(redesigned))
 
 
 class TestFitLimits:
@@ -95,45 +154,51 @@ class TestFitLimits:
         return Captures(patch, pooled, own.tolist())
 
     def identities(
-        self, captures: Captures, limits: IdentityLimits, *, strangers: bool = False, scanned: bool = False
+        self,
+        captures: Captures,
+        limits: IdentityLimits,
+        *,
+        strangers: bool = False,
+        scanned: bool = False,
+        laid: bool = False,
     ) -> list[Identity]:
         """Identify captures, with their own product left out or with a right scan if asked for."""
         return [
             identify(
                 scan=ScanClaim("code", f"P-{own}", 0) if scanned else None,
                 codes=[],
-                candidates=[
-                    ImageCandidate(f"P-{column}", float(pooled[column]), float(patch[column]))
-                    for column in range(40)
-                    if not strangers or column != own
-                ],
+                candidates=captures.candidates(
+                    number, [column for column in range(40) if not strangers or column != own], laid=laid
+                ),
                 expected=[],
                 limits=limits,
             )
-            for patch, pooled, own in zip(captures.patch, captures.pooled, captures.own, strict=True)
+            for number, own in enumerate(captures.own)
         ]
 
-    def test_strangers_are_accepted_no_more_often_than_stated(self) -> None:
+    @pytest.mark.parametrize(("laid", "least"), [(False, 950), (True, 900)])
+    def test_strangers_are_accepted_no_more_often_than_stated(self, *, laid: bool, least: int) -> None:
         """On other captures of the same kind about the stated share of strangers passes, and most others do."""
-        limits = fit_limits(*self.captures(count=2_000))
+        limits = self.captures(count=1_000).limits(laid=range(1_000) if laid else ())
         fresh = self.captures(seed=3, count=1_000)
-        named = [identity.product_id for identity in self.identities(fresh, limits)]
+        named = [identity.product_id for identity in self.identities(fresh, limits, laid=laid)]
+        strangers = self.identities(fresh, limits, strangers=True, laid=laid)
 
-        assert sum(i.product_id is not None for i in self.identities(fresh, limits, strangers=True)) <= 40
-        assert sum(name == f"P-{own}" for name, own in zip(named, fresh.own, strict=True)) >= 950
+        assert sum(identity.product_id is not None for identity in strangers) <= 40
+        assert sum(name == f"P-{own}" for name, own in zip(named, fresh.own, strict=True)) >= least
 
     def test_fewer_products_need_less(self) -> None:
         """The tiers are in order of size; among few products more captures are recognised at the same rate."""
         captures = self.captures(count=1_000, gap=0.15)
-        limits = fit_limits(*captures)
+        limits = captures.limits()
         narrowed = 0
-        for patch, pooled, own in zip(captures.patch, captures.pooled, captures.own, strict=True):
+        for number, own in enumerate(captures.own):
             three = [own, (own + 1) % 40, (own + 2) % 40]
             narrowed += (
                 identify(
                     scan=None,
                     codes=[],
-                    candidates=[ImageCandidate(f"P-{each}", float(pooled[each]), float(patch[each])) for each in three],
+                    candidates=captures.candidates(number, three),
                     expected=[f"P-{each}" for each in three],
                     limits=limits,
                 ).product_id
@@ -149,7 +214,7 @@ class TestFitLimits:
     def test_looks_that_tell_nothing_recognise_next_to_nothing(self) -> None:
         """If the own product looks like any other, hardly anything passes, and what does is not believed."""
         captures = self.captures(gap=0.0, count=1_000)
-        limits = fit_limits(*captures)
+        limits = captures.limits()
 
         assert self._recognised(captures, limits) <= 20
         assert limits.tiers[-1].right < MICRO // 2
@@ -157,7 +222,7 @@ class TestFitLimits:
     def test_wrong_scans_are_mostly_contradicted(self) -> None:
         """A scan of a product that looks quite different is found out by the looks of most units."""
         captures = self.captures(count=1_000)
-        limits = fit_limits(*captures)
+        limits = captures.limits()
         neighbours = Captures(captures.patch, captures.pooled, [(own + 1) % 40 for own in captures.own])
 
         assert sum(i.conflict for i in self.identities(neighbours, limits, scanned=True)) >= 800
@@ -165,44 +230,57 @@ class TestFitLimits:
     def test_right_scans_are_hardly_ever_contradicted(self) -> None:
         """Of captures whose scan is right, at most a few in a thousand look clearly like something else."""
         captures = self.captures(count=2_000, gap=0.15)
-        limits = fit_limits(*captures)
+        limits = captures.limits()
 
         assert sum(i.conflict for i in self.identities(captures, limits, scanned=True)) <= 4
 
-    def test_limits_for_laid_captures_keep_their_rate(self) -> None:
-        """With likenesses of laid captures each tier has a limit for them; strangers pass no more often than stated."""
-        captures, fresh = self.captures(count=1_000), self.captures(count=1_000, seed=9)
-        limits = fit_limits(*captures, agree=captures.pooled, laid=captures.pooled)
-        at = np.array([tier.laid or 0 for tier in limits.tiers]) / MICRO
-        others = fresh.pooled.copy()
-        others[np.arange(1_000), fresh.own] = 0
-
-        assert sorted(at) == at.tolist()
-        assert (others.max(axis=1) >= at[-1]).mean() <= 0.04
-        assert (fresh.pooled[np.arange(1_000), fresh.own] >= at[-1]).mean() >= 0.9
-
-    def test_limits_come_from_captures_that_were_laid_over_everything(self) -> None:
-        """Of the others nothing is known, not that they are unlike; from too few of them there is no limit."""
-        captures = self.captures(count=400)
-        partly, hardly = captures.pooled.copy(), captures.pooled.copy()
-        partly[100:, 8:], hardly[49:, 39] = np.nan, np.nan
+    def test_what_was_laid_over_is_weighed_by_those_that_were(self) -> None:
+        """Of the others nothing is known, not that they are unlike; from too few there are no weights and no limit."""
+        captures = self.captures(count=200)
         first = Captures(captures.patch[:100], captures.pooled[:100], captures.own[:100])
+        some, alone, hardly = (
+            captures.limits(laid=range(100)),
+            first.limits(laid=range(100)),
+            captures.limits(laid=range(49)),
+        )
 
-        of_some = [tier.laid for tier in fit_limits(*captures, agree=partly, laid=partly).tiers]
-        assert [tier.laid for tier in fit_limits(*first, agree=first.pooled, laid=first.pooled).tiers] == of_some
-        assert {None} == {tier.laid for tier in fit_limits(*captures, agree=captures.pooled, laid=hardly).tiers}
+        assert (some.look, [tier.laid for tier in some.tiers]) == (alone.look, [tier.laid for tier in alone.tiers])
+        assert some.look is not None
+        assert (None, {None}) == (hardly.look, {tier.laid for tier in hardly.tiers})
+
+    def test_a_sign_never_speaks_against_likeness(self) -> None:
+        """A cosine that is higher for strangers than for the own product gets no weight; the other signs do."""
+        captures = self.captures(count=200)
+        turned = [
+            msgspec.structs.replace(
+                each,
+                verified=msgspec.structs.replace(
+                    each.verified, mated=msgspec.structs.replace(each.verified.mated, similarity=300_000)
+                ),
+            )
+            for each in captures.choices(laid=range(200))
+            if each.verified is not None
+        ]
+        look = fit_limits(turned, captures.scanned()).look
+
+        assert look is not None
+        assert 0 == look.similarity
+        assert look.likeness > 0
+        assert look.keypoints > 0
 
     def test_too_few_captures_are_refused(self) -> None:
-        """A rate of one in a hundred is not measured on ten captures."""
-        with pytest.raises(Fatal, match="need 50 captures"):
-            fit_limits(*self.captures(count=10))
+        """A rate of one in a hundred is not measured on ten captures, nor on no capture at all."""
+        with pytest.raises(Fatal, match=r"need 50 captures.*; these are 10 among 1,"):
+            self.captures(count=10).limits()
+        with pytest.raises(Fatal, match="these are none"):
+            fit_limits([], [])
 
     def test_limits_grow_with_the_choice(self) -> None:
         """Whatever was measured: these are 60 captures in which small choices need more by chance."""
         for seed in range(20):
-            captures = self.captures(count=60, gap=0.02, seed=seed)
-            scores = [tier.score for tier in fit_limits(*captures, agree=captures.pooled, laid=captures.pooled).tiers]
-            assert sorted(scores) == scores
+            tiers = self.captures(count=60, gap=0.02, seed=seed).limits(laid=range(60)).tiers
+            for limits in ([tier.score for tier in tiers], [tier.laid or 0 for tier in tiers]):
+                assert sorted(limits) == limits
 
     def test_new_designs_do_not_blunt_the_eye_for_wrong_labels(self) -> None:
         """Captures that look unlike their references on purpose are left out where it is measured how unlike is odd."""
@@ -213,7 +291,7 @@ class TestFitLimits:
             for likeness in (captures.patch, captures.pooled):
                 likeness[number, other], likeness[number, own] = likeness[number, own], 0.2
 
-        blunt, sharp = fit_limits(*captures), fit_limits(*captures, redesigned=redesigned)
+        blunt, sharp = captures.limits(), captures.limits(redesigned=redesigned)
 
         assert blunt.apart_lead > 500_000
         assert sharp.apart_lead < 50_000

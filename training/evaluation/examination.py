@@ -21,7 +21,8 @@ from evidence.codes import Code
 from evidence.discrepancy import Patches, compare, quantise
 from evidence.frame import Inset, inset
 from evidence.fusion import fuse
-from evidence.identity import VERIFIED, ImageCandidate, ScanClaim, Shortlisted, look_score, rank
+from evidence.identity import Foremost, ImageCandidate, ScanClaim, Shortlisted, likeliest_first, rank
+from evidence.limits import Choice, Outcome
 from evidence.prints import Overlay, Print, Squares, print_of
 from evidence.triton import Embeddings, Scores
 from gallery.examine import REFERENCES_COMPARED, Examiner
@@ -30,13 +31,13 @@ from schemas.faults import Poison
 from schemas.messages import Evidence, Identity, Product
 from schemas.words import KINDS, MICRO, Severity
 from training.evaluation.models import Pair
-from training.evaluation.rows import Answer, Likeness, Look, Row
+from training.evaluation.rows import Answer, Likeness, Row
 from training.evaluation.shelf import Enrolled, Shelf
 from training.evaluation.source import Pose, RawCapture, Shot, prepare
 
 SIZES: Final = (1, 3, 10, 30, 100)  # of choices by looks, and the whole gallery
-LAID_OF: Final = 400  # captures laid over every product, a second each, for limits to be fitted on; others as usual
 _COLOURS: Final = 3  # channels before those of depth
+_STRANGER, _LOOKS = 0, 1  # what other products are drawn for
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Setting:
     shelf: Path
     catalogue: tuple[Product, ...]
     looks_of: int  # captures whose looks are tried on choices of every size
-    likeness: bool = False  # compare each capture with every product, to fit limits on
+    likeness: bool = False  # keep how alike each capture is to its shortlist, for a calibration to be fitted on
 
 
 class Enroller:
@@ -154,7 +155,7 @@ class Examination:
             arrived=await answer(self._full, came, codes),
             blind=await answer(self._bare, said=self._models.score(blind)) if row.depth else None,
             own=await self._apart(row.product_id, embeddings),
-            stranger=await self._apart(next(iter(self._others(row, 1, 0)), None), embeddings),
+            stranger=await self._apart(next(iter(self._others(row, _STRANGER)), None), embeddings),
             looks=await self._looks(row, embeddings, squares) if row.number < self._looks_of else (),
             likeness=await self._likeness(row, embeddings, squares) if self._wants_likeness else {},
         )
@@ -166,16 +167,10 @@ class Examination:
         return compare(embeddings.patches, [(each, maps[each]) for each in wanted]).micro if wanted else None
 
     async def _likeness(self, row: Row, embeddings: Embeddings, squares: Squares) -> dict[str, Likeness]:
-        """Compare with every product, as the index, the ranking of a shortlist and, of some captures, overlays do."""
-        index, products = self._shelf.index, self._shelf.products
-        shortlist = []
-        for each in index.nearest(embeddings.vectors, k=len(products), expected=products):
-            maps = await self._shelf.get(each.reference_ids)
-            shortlist.append(Shortlisted(each.product_id, each.similarity, tuple(maps.values())))
-        ranked = self._ranking(embeddings.patches, shortlist)
-        every = row.number < LAID_OF
-        most, laid = (len(ranked), len(ranked)) if every else (VERIFIED, 1)
-        ranked = await self._full.verified(ranked, squares, most=most, laid=laid)
+        """Compare with its own product, and with a shortlist as the line does where nothing but looks names it."""
+        named = [] if row.product_id is None else [row.product_id]
+        found = {each.product_id: each for each in await self._full.looks(embeddings, named=named)}
+        found |= {each.product_id: each for each in await self._full.looks(embeddings, squares=squares)}
         return {
             each.product_id: Likeness(
                 pooled=round(each.similarity * MICRO),
@@ -183,32 +178,43 @@ class Examination:
                 agree=each.agree,
                 laid=None if each.laid is None else round(each.laid * MICRO),
             )
-            for each in ranked
+            for each in found.values()
         }
 
-    async def _looks(self, row: Row, embeddings: Embeddings, squares: Squares) -> tuple[Look, ...]:
+    async def _looks(self, row: Row, embeddings: Embeddings, squares: Squares) -> tuple[Choice, ...]:
         """Choose among so many products by looks, with the own one among them and without."""
         own, found = row.product_id, []
         if own is None or not self._shelf.index.references_of(own):
             return ()
-        everyone = len(self._shelf.products)
+        everyone, drawn = len(self._shelf.products), self._others(row, _LOOKS)
         for size in (*(each for each in SIZES if each < everyone), everyone):
-            others = self._others(row, size, size)
-            tier = self._calibration.limits.tier(size if size < everyone else MICRO)
+            others = drawn[:size]
             mated = await self._full.looks(embeddings, squares=squares, expected=[own, *others[: size - 1]])
             alien = await self._full.looks(embeddings, squares=squares, expected=others) if others else []
             if mated and alien:
-                right = mated[0].product_id == own
-                found.append(
-                    Look(products=size, right=right, mated=look_score(mated, tier), stranger=look_score(alien, tier))
-                )
+                found.append(_choice(size, own, mated, alien))
         return tuple(found)
 
-    def _others(self, row: Row, count: int, key: int) -> list[str]:
-        """Draw products with references, without the capture's own."""
+    def _others(self, row: Row, purpose: int) -> list[str]:
+        """Return the products with references in an order that is drawn, without the capture's own."""
         products = self._shelf.products
-        drawn = np.random.default_rng([row.number, key]).permutation(len(products))[: count + 1].tolist()
-        return [products[place] for place in drawn if products[place] != row.product_id][:count]
+        drawn = np.random.default_rng([row.number, purpose]).permutation(len(products)).tolist()
+        return [products[place] for place in drawn if products[place] != row.product_id]
+
+
+def _choice(products: int, own: str, mated: Sequence[ImageCandidate], alien: Sequence[ImageCandidate]) -> Choice:
+    """Return who was chosen, as the line believes it where captures are laid over references, and where not."""
+
+    def outcome(mated: Sequence[ImageCandidate], alien: Sequence[ImageCandidate]) -> Outcome:
+        return Outcome(mated[0].product_id == own, Foremost.of(mated), Foremost.of(alien))
+
+    plain = outcome(*(sorted(map(_unverified, each), key=likeliest_first) for each in (mated, alien)))
+    laid = mated[0].laid is not None and alien[0].laid is not None
+    return Choice(products, plain, outcome(mated, alien) if laid else None)
+
+
+def _unverified(candidate: ImageCandidate) -> ImageCandidate:
+    return dataclasses.replace(candidate, agree=None, laid=None)
 
 
 class Remembering:

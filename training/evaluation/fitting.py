@@ -9,26 +9,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-
 from evidence.assemble import ClassifierEvidence, assemble
 from evidence.calibration import Calibration, Densities, Gallery, Line
 from evidence.discrepancy import Discrepancy
 from evidence.fit import FitRow, fit
 from evidence.identity import ImageCandidate, ScanClaim, identify
-from evidence.identity_limits import IdentityLimits
-from evidence.limits import fit_limits
+from evidence.identity_limits import IdentityLimits, ImageTier, LookWeights
+from evidence.limits import Scanned, fit_limits
 from evidence.triton import CLASSIFIER, EMBEDDING
 from schemas.faults import Fatal
 from schemas.messages import Identity
 from schemas.words import MICRO, Severity
-from training.evaluation.rows import Row, usable
+from training.evaluation.rows import Likeness, Row, usable
 
 _NOWHERE: Final = (0, 0, 0, 0)
 
 
 def makeshift() -> Calibration:
-    """Return a calibration to run the trial with whose rows a real one is fitted on: it changes nothing they keep."""
+    """Return a calibration to run the trial with whose rows a real one is fitted on: it changes nothing they keep.
+
+    It has a limit for captures that are laid over references, so that the line's code lays them over.
+    """
     line = Line(slope=MICRO, intercept=0)
     gallery = Gallery(
         line=line, weight=0, densities=Densities(origin=0, step=MICRO, damaged=[1, 1], intact=[1, 1], other=[1, 1])
@@ -43,7 +44,10 @@ def makeshift() -> Calibration:
         by_image=gallery,
         weight_cap=MICRO,
         clip=MICRO,
-        limits=IdentityLimits(),
+        limits=IdentityLimits(
+            tiers=(ImageTier(products=MICRO, margin_weight=0, score=0, laid=0, right=MICRO),),
+            look=LookWeights(likeness=0, similarity=0, keypoints=0, lead=0),
+        ),
     )
 
 
@@ -55,17 +59,8 @@ def fitted(rows: Sequence[Row]) -> Calibration:
     """
     kept = [row for row in usable(rows) if row.product_id in row.likeness and row.classifier is not None]
     if not kept:
-        raise Fatal("a calibration is fitted on rows with the likeness to every product: run the trial with likeness")
-    products = sorted(kept[0].likeness)
-    columns = {product: column for column, product in enumerate(products)}
-    limits = fit_limits(
-        np.array([[row.likeness[each].patch / MICRO for each in products] for row in kept], np.float32),
-        np.array([[row.likeness[each].pooled / MICRO for each in products] for row in kept], np.float32),
-        [columns[row.product_id] for row in kept if row.product_id is not None],
-        agree=np.array([[_or_nan(row.likeness[each].agree) for each in products] for row in kept], np.float32),
-        laid=np.array([[_or_nan(row.likeness[each].laid) / MICRO for each in products] for row in kept], np.float32),
-        redesigned=[row.facts.get("redesigned") == "yes" for row in kept],
-    )
+        raise Fatal("a calibration is fitted on rows with the likeness to a shortlist: run the trial with likeness")
+    limits = fit_limits([each for row in kept for each in row.looks], [_scanned(row) for row in kept])
     return fit(
         [_fit_row(row, limits, scanned=scanned) for row in kept for scanned in (True, False)],
         version="not yet saved",
@@ -75,12 +70,22 @@ def fitted(rows: Sequence[Row]) -> Calibration:
     )
 
 
-def _or_nan(known: int | None) -> float:
-    return float("nan") if known is None else known
+def _scanned(row: Row) -> Scanned:
+    """Return how alike a capture is to its own product, and to the most alike of the others."""
+    own = row.likeness[row.product_id or ""]
+    others = [alike for product, alike in row.likeness.items() if product != row.product_id]
+    other = max(others, key=lambda alike: alike.patch, default=Likeness(pooled=-MICRO, patch=-MICRO))
+    return Scanned(
+        own_patch=own.patch,
+        own_similarity=own.pooled,
+        other_patch=other.patch,
+        other_similarity=other.pooled,
+        redesigned=row.facts.get("redesigned") == "yes",
+    )
 
 
 def _fit_row(row: Row, limits: IdentityLimits, *, scanned: bool) -> FitRow:
-    identity = _identified(row, limits, scanned=scanned)
+    identity = identified(row, limits, scanned=scanned)
     right = identity.product_id == row.product_id and not identity.conflict
     own = (
         None
@@ -99,8 +104,8 @@ def _fit_row(row: Row, limits: IdentityLimits, *, scanned: bool) -> FitRow:
     )
 
 
-def _identified(row: Row, limits: IdentityLimits, *, scanned: bool) -> Identity:
-    """Identify a capture with a right scan, or by its looks alone."""
+def identified(row: Row, limits: IdentityLimits, *, scanned: bool) -> Identity:
+    """Identify a capture with a right scan, when nothing is laid over anything, or by its looks alone."""
     return identify(
         scan=ScanClaim(row.product_id or "", row.product_id, 0) if scanned else None,
         codes=[],
@@ -109,8 +114,8 @@ def _identified(row: Row, limits: IdentityLimits, *, scanned: bool) -> Identity:
                 product,
                 alike.pooled / MICRO,
                 alike.patch / MICRO,
-                alike.agree,
-                None if alike.laid is None else alike.laid / MICRO,
+                None if scanned else alike.agree,
+                None if scanned or alike.laid is None else alike.laid / MICRO,
             )
             for product, alike in row.likeness.items()
         ],

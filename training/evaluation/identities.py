@@ -8,16 +8,19 @@ which strangers are named no more often than a stated rate (FAR).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from evidence.identity import look_margin
 from evidence.identity_limits import IdentityLimits
+from evidence.limits import Choice
 from schemas.words import MICRO, IdentityMethod
 from training.evaluation.intervals import Interval, exact
-from training.evaluation.rows import Look, Row
+from training.evaluation.rows import Row
 from training.evaluation.table import Table, Way
 
 FAR: Final = 0.01
@@ -33,9 +36,10 @@ class OpenSet:
     top1_may_be: Interval
     dir_at_far: float  # at the limit below
     dir_may_be: Interval  # that limit taken as given
+    dir_damaged: float  # at the same limit, of captures that show damage; NaN if none does
+    dir_familiar: float  # ... of those in the design of their references, as far as anybody said otherwise
     far: float  # stated
-    limit: float  # look score, found on these very strangers
-    shipped_limit: float  # of the calibration for this size
+    limit: float  # found on these very strangers: so far above the calibration's own (`evidence.identity.look_margin`)
     shipped_dir: float
     shipped_dir_may_be: Interval
     shipped_far: float
@@ -63,10 +67,10 @@ def open_sets(rows: Sequence[Row], limits: IdentityLimits, *, gallery: int, far:
         gallery: products in the gallery: a choice of that size has the limits for the whole of it.
         far: of strangers, so many may be named.
     """
-    by_size: dict[int, list[Look]] = {}
+    by_size: dict[int, list[tuple[Row, Choice]]] = {}
     for row in rows:
         for look in row.looks:
-            by_size.setdefault(look.products, []).append(look)
+            by_size.setdefault(look.products, []).append((row, look))
     return [_open_set(size, looks, limits, gallery, far) for size, looks in sorted(by_size.items())]
 
 
@@ -89,16 +93,21 @@ def named(table: Table, way: Way) -> Named:
     )
 
 
-def _open_set(size: int, looks: Sequence[Look], limits: IdentityLimits, gallery: int, far: float) -> OpenSet:
-    right = np.array([look.right for look in looks], bool)
-    mated = np.array([look.mated for look in looks], np.float64)
-    strangers = np.sort(np.array([look.stranger for look in looks], np.float64))[::-1]
+def _open_set(
+    size: int, looks: Sequence[tuple[Row, Choice]], limits: IdentityLimits, gallery: int, far: float
+) -> OpenSet:
+    tier = limits.tier(size if size < gallery else MICRO)
+    tried = [look.plain if tier.laid is None or look.verified is None else look.verified for _, look in looks]
+    right = np.array([each.right for each in tried], bool)
+    mated = np.array([look_margin(each.mated, limits, tier) for each in tried], np.float64)
+    strangers = np.sort(np.array([look_margin(each.stranger, limits, tier) for each in tried], np.float64))[::-1]
     allowed = int(far * len(strangers) * (1 + 1e-12))
     limit = float(strangers[allowed]) if allowed < len(strangers) else -np.inf
-    tier = limits.tier(size if size < gallery else MICRO)
-    shipped = tier.score if tier.laid is None else tier.laid
-    accepted = int((strangers >= shipped).sum())
-    found, found_shipped = int((right & (mated > limit)).sum()), int((right & (mated >= shipped)).sum())
+    accepted = int((strangers >= 0).sum())
+    named_right = right & (mated > limit)
+    found, found_shipped = int(named_right.sum()), int((right & (mated >= 0)).sum())
+    damaged = np.array([bool(row.damaged) for row, _ in looks], bool)
+    familiar = np.array([row.facts.get("redesigned") != "yes" for row, _ in looks], bool)
     return OpenSet(
         products=size,
         captures=len(looks),
@@ -106,9 +115,10 @@ def _open_set(size: int, looks: Sequence[Look], limits: IdentityLimits, gallery:
         top1_may_be=exact(int(right.sum()), len(looks)),
         dir_at_far=found / len(looks),
         dir_may_be=exact(found, len(looks)),
+        dir_damaged=float(named_right[damaged].mean()) if damaged.any() else math.nan,
+        dir_familiar=float(named_right[familiar].mean()) if familiar.any() else math.nan,
         far=far,
         limit=limit / MICRO,
-        shipped_limit=shipped / MICRO,
         shipped_dir=found_shipped / len(looks),
         shipped_dir_may_be=exact(found_shipped, len(looks)),
         shipped_far=accepted / len(strangers),

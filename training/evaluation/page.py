@@ -179,13 +179,24 @@ def _identity(found: Figures) -> str:
             f"{each.captures:,}",
             _with(each.top1, each.top1_may_be),
             _with(each.dir_at_far, each.dir_may_be),
+            _number(each.dir_damaged),
+            _number(each.dir_familiar),
             _with(each.shipped_dir, each.shipped_dir_may_be),
             _with(each.shipped_far, each.shipped_far_may_be),
         )
         for each in found.open_sets
     ]
     far = found.open_sets[0].far if found.open_sets else 0.01
-    head = ("products to choose from", "captures", "top 1", f"DIR at FAR {far:.0%}", "DIR as shipped", "FAR as shipped")
+    head = (
+        "products to choose from",
+        "captures",
+        "top 1",
+        f"DIR at FAR {far:.0%}",
+        "of damaged units",
+        "of designs as referenced",
+        "DIR as shipped",
+        "FAR as shipped",
+    )
     names = [
         (
             name.replace("_", " "),

@@ -14,6 +14,7 @@ from typing import BinaryIO, Final, Self
 import msgspec
 
 from evidence.identity_limits import IdentityLimits
+from evidence.limits import Choice
 from schemas.codec import NO_DOCUMENT
 from schemas.faults import Fatal
 from schemas.words import DamageKind, IdentityMethod, Pattern, Severity
@@ -47,19 +48,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     place: tuple[int, ...] = ()
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Who the capture looks like among so many products, once with its own product among them and once without."""
-
-    products: int
-    right: bool  # with its own product in the choice, that one looks most alike
-    mated: int  # look score (`evidence.identity`) of the first of a choice that holds its own product, millionths
-    stranger: int  # ... of one that does not
-
-
 class Likeness(msgspec.Struct, frozen=True, array_like=True):
     """How alike a capture and a product are, in millionths: pooled vectors, patch maps, laid over references.
 
-    `agree` (keypoints) and `laid` are None where nobody tried: it takes a second for a capture and 80 products.
+    `agree` (keypoints) and `laid` are None where the line does not ask.
     """
 
     pooled: int
@@ -91,8 +83,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     blind: Answer | None = None  # as `alone`, depth taken away; only where there is depth
     own: int | None = None  # discrepancy against the references of its own product, whatever identification said
     stranger: int | None = None  # ... of another product
-    looks: tuple[Look, ...] = ()
-    likeness: dict[str, Likeness] = {}  # to every product of the gallery, where that was asked for
+    looks: tuple[Choice, ...] = ()  # by looks, among so many products each
+    likeness: dict[str, Likeness] = {}  # to the shortlist and its own product, where that was asked for
     refused: str = ""  # why its pictures cannot be used
 
 

@@ -23,7 +23,8 @@ def words(found: Figures) -> str:
     lines += sorted(refused)
     lines += [
         f"choosing among {each.products:,} by looks: top 1 {each.top1:.3f}, DIR at FAR {each.far:.0%} "
-        f"{each.dir_at_far:.3f}; as shipped {each.shipped_dir:.3f} at FAR {each.shipped_far:.1%}"
+        f"{each.dir_at_far:.3f} (damaged {each.dir_damaged:.3f}, designs as referenced {each.dir_familiar:.3f}); "
+        f"as shipped {each.shipped_dir:.3f} at FAR {each.shipped_far:.1%}"
         for each in found.open_sets
     ]
     if found.lowest_recall is not None:

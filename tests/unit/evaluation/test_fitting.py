@@ -5,15 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from evidence.calibration import Calibration
+from evidence.identity import Foremost, ImageCandidate, look_margin
+from evidence.limits import Choice, Outcome
 from evidence.ratio import gallery_log_ratio
 from schemas.faults import Fatal
 from schemas.words import MICRO, Pattern, Severity
-from training.evaluation.fitting import fitted, makeshift
+from training.evaluation.fitting import fitted, identified, makeshift
 from training.evaluation.rows import Answer, Likeness, Row
 
 PRODUCTS = 12
+OWN = Foremost(similarity=950_000, lead=300_000, agree=60, next_agree=15, laid=900_000)
+STRANGER = Foremost(similarity=550_000, lead=0, agree=15, next_agree=14, laid=300_000)
 
 
 def rows(captures: int = 240) -> list[Row]:
@@ -37,11 +42,28 @@ def row(number: int, *, damaged: bool, rng: np.random.Generator) -> Row:
         alone=Answer(score=0, pattern=Pattern.CLASSIFIER),
         own=round(abs(rng.normal(0.4 if damaged else 0.1, 0.05)) * MICRO),
         stranger=round(abs(rng.normal(0.5, 0.1)) * MICRO),
+        looks=tuple(choice(size, own, patch) for size in (1, 3, PRODUCTS)),
         likeness={
             f"p-{place}": Likeness(round((value + 0.05) * MICRO), round(value * MICRO))
             for place, value in enumerate(patch)
         },
     )
+
+
+def choice(size: int, own: int, patch: NDArray[np.float64]) -> Choice:
+    """Choose among the first so many products, and the own one or not."""
+    others = [place for place in range(PRODUCTS) if place != own][:size]
+    known, others = (sorted(each, key=lambda place: -patch[place]) for each in ([own, *others[: size - 1]], others))
+    seen = [
+        Foremost.of([ImageCandidate(f"p-{place}", patch[place] + 0.05, patch[place]) for place in each])
+        for each in (known, others)
+    ]
+    return Choice(size, Outcome(known[0] == own, *seen))
+
+
+def lying(look: Choice) -> Choice:
+    """Lay the capture over references: well over its own product's."""
+    return replace(look, verified=Outcome(look.plain.right, OWN, STRANGER))
 
 
 def moved(calibration: Calibration) -> int:
@@ -64,23 +86,24 @@ class TestFitted:
         assert found.prior < -6 * MICRO
 
     def test_a_limit_for_what_was_laid_over(self) -> None:
-        """Is made of captures that were laid over every product, and of none that were not."""
+        """Is made of captures that were laid over references, and there is none where too few were."""
+        tried = [replace(each, looks=tuple(lying(look) for look in each.looks)) for each in rows()]
 
-        def lying(each: Row) -> dict[str, Likeness]:
-            """Lie over every product, well over the own one."""
-            return {
-                product: replace(
-                    alike,
-                    agree=15 + 45 * (product == each.product_id),
-                    laid=300_000 + 600_000 * (product == each.product_id),
-                )
-                for product, alike in each.likeness.items()
-            }
+        assert fitted(rows()).limits.look is None
+        few, many = (fitted([*tried[:count], *rows()[count:]]).limits for count in (49, 100))
+        assert (None, {None}) == (few.look, {tier.laid for tier in few.tiers})
+        assert many.look is not None
+        assert None not in {tier.laid for tier in many.tiers}
+        assert look_margin(OWN, many, many.tiers[-1]) > 0 > look_margin(STRANGER, many, many.tiers[-1])
 
-        tried = [replace(each, likeness=lying(each)) for each in rows()]
+    def test_looks_alone_are_told_from_a_right_scan(self) -> None:
+        """A capture that only keypoints tell from its sibling has its name by looks; with a scan nobody asks them."""
+        (limits,) = {fitted(rows()).limits}
+        twin = {"p-0": Likeness(960_000, 900_000), "p-1": Likeness(990_000, 950_000)}
+        by_looks = identified(replace(rows(1)[0], likeness=twin), limits, scanned=False)
+        scanned = identified(replace(rows(1)[0], likeness=twin), limits, scanned=True)
 
-        assert {300_002} == {tier.laid for tier in fitted([*tried[:100], *rows()[100:]]).limits.tiers}
-        assert {None} == {tier.laid for tier in fitted(rows()).limits.tiers}
+        assert ("p-1", "p-0") == (by_looks.product_id, scanned.product_id)
 
     def test_discrepancies_that_tell_nothing_are_not(self) -> None:
         """Shuffled discrepancies move a score by less than a fifth of what true ones do."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from typer.testing import CliRunner
 
 from booth.catalogue import spec
 from cli.main import app
+from evidence.identity import Foremost
 from evidence.identity_limits import IdentityLimits, ImageTier
+from evidence.limits import Choice, Outcome
 from schemas.faults import Fatal
 from schemas.words import MICRO, DamageKind, IdentityMethod, Pattern, Severity
 from tests.unit.evaluation.toys import calibration
@@ -23,7 +26,7 @@ from training.evaluation.disjoint import CARD, check_apart, learnt_products
 from training.evaluation.figures import Figures, Group, figures
 from training.evaluation.for_card import card_figures, vetted_negatives
 from training.evaluation.identities import named, open_sets
-from training.evaluation.rows import About, Answer, Look, Row
+from training.evaluation.rows import About, Answer, Row
 from training.evaluation.slices import slices, worst
 from training.evaluation.table import Table, Way
 
@@ -166,16 +169,35 @@ class TestIdentities:
     """identities."""
 
     def test_open_sets_by_hand(self) -> None:
-        """Of 100 strangers one may pass: the limit is the second highest, and 3 of 4 known ones pass it, right."""
-        looks = [Look(products=3, right=n != 99, mated=n * 10_000, stranger=n * 5_000) for n in range(100)]
+        """Of 100 strangers one may pass: the limit is the second highest, and half of the known ones pass it, right."""
+        looks = [
+            Choice(3, Outcome(n != 99, Foremost(similarity=n * 10_000, lead=0), Foremost(similarity=n * 5_000, lead=0)))
+            for n in range(100)
+        ]
         rows = [row(n, damaged=False, alone=0, by_code=0, looks=(look,)) for n, look in enumerate(looks)]
         tier = ImageTier(products=3, margin_weight=0, score=900_000, right=MICRO)
         (found,) = open_sets(rows, IdentityLimits(tiers=(tier,)), gallery=10)
 
         assert 0.99 == found.top1
-        assert 98 * 5_000 / MICRO == found.limit
+        assert pytest.approx((98 * 5_000 - 900_000) / MICRO) == found.limit
         assert 49 / 100 == found.dir_at_far  # 50 to 98; 99 is named, and wrong
         assert (0.09, 0.0) == (found.shipped_dir, found.shipped_far)
+
+    def test_damage_and_new_designs_are_told_apart(self) -> None:
+        """Ten captures look like their own product; two damaged ones and, of these, one in a new design do not."""
+        own, stranger = Foremost(similarity=950_000, lead=0), Foremost(similarity=100_000, lead=0)
+        rows = [
+            replace(
+                row(n, damaged=n < 4, alone=0, by_code=0, looks=(Choice(3, Outcome(n > 1, own, stranger)),)),
+                facts={"redesigned": "yes" if n == 0 else "no"},
+            )
+            for n in range(12)
+        ]
+        (found,) = open_sets(rows, IdentityLimits(), gallery=10)
+        (intact,) = open_sets(rows[4:], IdentityLimits(), gallery=10)
+
+        assert (10 / 12, 2 / 4, 10 / 11) == (found.dir_at_far, found.dir_damaged, found.dir_familiar)
+        assert math.isnan(intact.dir_damaged)
 
     def test_wrong_names(self) -> None:
         """Of two named captures one is wrong; the third has no name."""

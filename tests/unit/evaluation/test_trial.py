@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from schemas.words import IdentityMethod, Pattern
 from training.data.form import DataSet, Image, Sample
 from training.evaluation import rows as rows_
 from training.evaluation.disk_source import Disk
+from training.evaluation.fitting import makeshift
 from training.evaluation.models import Pair
 from training.evaluation.rows import About, Row, RowsFile, read
 from training.evaluation.trial import Progress, run
@@ -81,7 +83,7 @@ class TestRun:
         """Choices among 1, 3 and all 6 products, for the first ten captures."""
         assert [10] == [len([row for row in rows if row.looks])]
         assert {(1, 3, 6)} == {tuple(look.products for look in row.looks) for row in rows[:10]}
-        assert all(row.looks[0].right for row in rows[:10])
+        assert all(row.looks[0].plain.right for row in rows[:10])
 
     def test_a_stopped_trial_goes_on(self, repository: Path, drawn: DataSet, tmp_path: Path, rows: list[Row]) -> None:
         """Rows that are there are kept, a half-written one is made again, and the result is the same."""
@@ -91,14 +93,19 @@ class TestRun:
 
         assert rows == read(tried(repository, drawn, tmp_path))[1]
 
-    def test_likeness_is_to_every_product(self, repository: Path, drawn: DataSet, tmp_path: Path) -> None:
-        """Asked for, each capture is compared with all products and laid over them, and looks most like its own."""
+    def test_rows_to_fit_a_calibration_on(self, repository: Path, drawn: DataSet, tmp_path: Path) -> None:
+        """With a makeshift calibration each capture is laid over the likeliest, and looks most like its own."""
         few = dataclasses.replace(drawn, samples=drawn.samples[:6])
-        path = run(Disk(few), repository, tmp_path, processes=1, looks_of=0, say=lambda _: None, likeness=True)
+        scratch = tmp_path / "models"
+        shutil.copytree(repository, scratch)
+        makeshift().save(scratch / "fusion.json")
+        path = run(Disk(few), scratch, tmp_path, processes=1, looks_of=6, say=lambda _: None, likeness=True)
         for row in read(path)[1]:
             assert {f"p-{number}" for number in range(6)} == set(row.likeness)
             assert row.product_id == max(row.likeness, key=lambda product: row.likeness[product].patch)
-            assert all(alike.laid is not None for alike in row.likeness.values())
+            assert all(alike.agree is not None for alike in row.likeness.values())
+            assert [1] == [sum(alike.laid is not None for alike in row.likeness.values())]
+            assert all(look.verified is not None and look.plain.mated.laid is None for look in row.looks)
             assert row.by_code is not None
             assert row.own == row.by_code.discrepancy
 
