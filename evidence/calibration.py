@@ -25,10 +25,23 @@ Mass = Annotated[int, Meta(ge=1, le=10**9, description="Height of a density at a
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A classifier's logit to a log-likelihood ratio of damage: slope x logit + intercept."""
+    """A classifier's logit to a log-likelihood ratio of damage: slope x logit + intercept, steeper above a knee.
+
+    A logit is worth more where the classifier is sure than where it wavers (decision 0081): above `knee` each one adds
+    `bend` more than `slope`.
+    """
 
     slope: Annotated[int, Meta(ge=1, le=10**8, description="Millionths. Above zero: more evidence, more damage.")]
     intercept: Micro
+    knee: Micro = 0
+    bend: Annotated[int, Meta(ge=-(10**8), le=10**8, description="Millionths.")] = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a line that falls above its knee."""
+        if self.slope + self.bend < 1:
+            raise ValueError(
+                f"slope {self.slope} and bend {self.bend}: above the knee more evidence would be less damage"
+            )
 
 
 class Densities(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

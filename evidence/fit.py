@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from evidence.calibration import Calibration, Densities, Gallery, Line
 from evidence.identity_limits import IdentityLimits
-from evidence.logistic import logistic
+from evidence.logistic import log_likelihood, logistic
 from evidence.ratio import gallery_log_ratio
 from schemas.faults import Fatal
 from schemas.words import MICRO, Pattern
@@ -33,6 +33,8 @@ CLIP: Final = 4 * MICRO  # e^4 = 55: what references may say at most, for or aga
 LEAST: Final = 20  # rows of each class; below that a fit is noise
 KNOTS: Final = 33
 SCALE: Final = 10**6  # height of the highest knot
+FLATTEST: Final = 0.01  # slope of a line: more evidence is more damage, however little
+KNEES: Final = tuple(np.arange(0.5, 0.96, 0.05).tolist())  # quantiles of the logits at which a line may bend
 FLOOR: Final = 0.01  # share of a flat density mixed in: what was never seen is unlikely, not impossible
 
 Floats = NDArray[np.float64]
@@ -62,9 +64,10 @@ def fit(
 ) -> Calibration:
     """Return the calibration that fits the rows.
 
-    The classifier's line is a logistic regression on all rows. For the gallery, three densities are measured, then line
-    and weight are fitted together on the pattern's rows, starting from the classifier's own line; the weight is held
-    between zero and the cap. A pattern with too few rows is fitted on the rows of both.
+    The classifier's line is a logistic regression on all rows, bent at a knee where that tells enough. For the gallery,
+    three densities are measured, then line and weight are fitted together on the pattern's rows, starting from the
+    classifier's own line; the weight is held between zero and the cap. A pattern with too few rows is fitted on those
+    of both.
 
     Args:
         rows: at least 20 damaged and 20 intact ones; each density needs 20, too.
@@ -91,7 +94,7 @@ def fit(
         classifier=classifier,
         embedding=embedding,
         prior=round(_logit(live_ppm / MICRO) * MICRO),
-        alone=_line(alone),
+        alone=alone.line(),
         by_code=by_code,
         by_image=by_image,
         weight_cap=weight_cap,
@@ -105,15 +108,50 @@ def fit(
     )
 
 
-def _fit_alone(logits: Floats, damaged: NDArray[np.bool_]) -> Floats:
-    """Return slope and intercept of the classifier's log-likelihood ratio: float64[2]."""
-    features = np.stack([logits, np.ones_like(logits)], axis=1)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bent:
+    """A line in plain numbers: float64[3] slope, intercept and bend, and the knee."""
+
+    numbers: Floats
+    knee: float
+
+    def features(self, logits: Floats) -> Floats:
+        """Return float64[rows, 3], what the numbers are multiplied with."""
+        return np.stack([logits, np.ones_like(logits), np.maximum(logits - self.knee, 0)], axis=1)
+
+    def rising(self) -> _Bent:
+        """Return it with a slope of at least `FLATTEST`, on both sides of the knee."""
+        slope, intercept, bend = self.numbers.tolist()
+        slope = max(slope, FLATTEST)
+        return _Bent(np.array([slope, intercept, max(bend, FLATTEST - slope)]), self.knee)
+
+    def line(self) -> Line:
+        """Return it in millionths."""
+        slope, intercept, bend = (round(number * MICRO) for number in self.numbers.tolist())
+        return Line(slope=slope, intercept=intercept, knee=round(self.knee * MICRO), bend=bend)
+
+
+def _fit_alone(logits: Floats, damaged: NDArray[np.bool_]) -> _Bent:
+    """Return the line to the classifier's log-likelihood ratio, bent where that is worth two more numbers.
+
+    It is where the log-likelihood gets better by the logarithm of the rows (Schwarz 1978).
+    """
     offset = np.full_like(logits, _logit(float(damaged.mean())))
-    found = logistic(features, damaged, offset, prior=np.array([1.0, 0.0]))
-    return np.array([max(found[0], 0.01), found[1]])
+    straight = _Bent(np.array([1.0, 0.0, 0.0]), 0.0)
+    features = straight.features(logits)[:, :2]
+    found = logistic(features, damaged, offset, prior=straight.numbers[:2])
+    best = _Bent(np.array([*found, 0.0]), 0.0)
+    worth = log_likelihood(features, damaged, offset, found)
+    worth += math.log(len(logits))
+    for knee in np.quantile(logits, KNEES).tolist():
+        features = _Bent(straight.numbers, knee).features(logits)
+        found = logistic(features, damaged, offset, prior=straight.numbers)
+        if (likely := log_likelihood(features, damaged, offset, found)) > worth:
+            best, worth = _Bent(found, knee), likely
+    return best.rising()
 
 
-def _fit_gallery(compared: Sequence[FitRow], pattern: Pattern, alone: Floats, weight_cap: int) -> tuple[Gallery, int]:
+def _fit_gallery(compared: Sequence[FitRow], pattern: Pattern, alone: _Bent, weight_cap: int) -> tuple[Gallery, int]:
     """Return the gallery's part of one pattern and on how many rows it was fitted."""
     own = [row for row in compared if row.pattern is pattern]
     if min(sum(row.damaged for row in own), sum(not row.damaged for row in own)) < 5 * LEAST:
@@ -125,13 +163,17 @@ def _fit_gallery(compared: Sequence[FitRow], pattern: Pattern, alone: Floats, we
     ratios = [gallery_log_ratio(row.discrepancy or 0, row.confidence_ppm, densities) for row in own]
     ratio = np.clip(np.array(ratios, dtype=np.float64), -CLIP, CLIP) / MICRO
     # As evidence.fusion adds up: (1 - q) of the classifier's own line, q of the line looked for, the ratio beside it.
-    offset = _logit(float(damaged.mean())) + (1 - sure) * (alone[0] * logits + alone[1])
-    line_features = np.stack([sure * logits, sure], axis=1)
-    both = logistic(np.column_stack([line_features, ratio]), damaged, offset, prior=np.array([*alone, 0.0]))
-    weight = min(max(float(both[2]), 0.0), weight_cap / MICRO)
-    line = logistic(line_features, damaged, offset + weight * ratio, prior=alone)
-    line = np.array([max(line[0], 0.01), line[1]])
-    return Gallery(line=_line(line), weight=int(weight * MICRO), densities=densities), len(own)
+    features = alone.features(logits)
+    offset = _logit(float(damaged.mean())) + (1 - sure) * (features @ alone.numbers)
+    line_features = sure[:, None] * features
+    if not alone.numbers[2]:
+        line_features = line_features[:, :2]  # what is straight alone is straight beside references
+    prior = alone.numbers[: line_features.shape[1]]
+    both = logistic(np.column_stack([line_features, ratio]), damaged, offset, prior=np.array([*prior, 0.0]))
+    weight = min(max(float(both[-1]), 0.0), weight_cap / MICRO)
+    found = logistic(line_features, damaged, offset + weight * ratio, prior=prior)
+    line = _Bent(np.array([*found, 0.0][:3]), alone.knee).rising()
+    return Gallery(line=line.line(), weight=int(weight * MICRO), densities=densities), len(own)
 
 
 def _densities(rows: Sequence[FitRow]) -> Densities:
@@ -175,10 +217,6 @@ def _rising(values: Floats, weights: Floats) -> Floats:
             mean = (left * left_weight + right * right_weight) / total
             blocks[-2:] = [(mean, total, left_length + right_length)]
     return np.concatenate([np.full(length, mean) for mean, _, length in blocks])
-
-
-def _line(values: Floats) -> Line:
-    return Line(slope=max(1, round(float(values[0]) * MICRO)), intercept=round(float(values[1]) * MICRO))
 
 
 def _logit(share: float) -> float:

@@ -2,10 +2,10 @@
 
     score = line(classifier) + weight x clip(ln [q f1 + (1-q) fw] / [q f0 + (1-q) fw]) + prior
 
-`f1`, `f0`, `fw` are the densities of the discrepancy for damaged, intact and wrongly identified units, `q` is the
-confidence of the identity. As q falls to zero the fraction tends to one and the line to that of the classifier alone:
-an unsure identity cannot raise an alarm. On a conflict the gallery does not speak at all. Nothing here is a float, so
-a decision replays bit for bit on any machine.
+The line may bend at a knee. `f1`, `f0`, `fw` are the densities of the discrepancy for damaged, intact and wrongly
+identified units, `q` is the confidence of the identity. As q falls to zero the fraction tends to one and the line to
+that of the classifier alone: an unsure identity cannot raise an alarm. On a conflict the gallery does not speak at all.
+Nothing here is a float, so a decision replays bit for bit on any machine.
 """
 
 from __future__ import annotations
@@ -98,11 +98,13 @@ def words(evidence: Evidence, identity: Identity, calibration: Calibration) -> l
 
 
 def _line(line: Line) -> str:
-    return f"times {line.slope / MICRO:.3f} {_signed(line.intercept)}"
+    above = f" and {line.bend / MICRO:.3f} for each above {_signed(line.knee)}" if line.bend else ""
+    return f"times {line.slope / MICRO:.3f} {_signed(line.intercept)}{above}"
 
 
 def _apply(line: Line, logit: int) -> int:
-    return _scale(line.slope, logit) + line.intercept
+    rise = line.slope * logit + line.bend * max(0, logit - line.knee)  # rounded once, so that it never falls
+    return (rise + MICRO // 2) // MICRO + line.intercept
 
 
 def _scale(value: int, millionths: int) -> int:

@@ -16,6 +16,12 @@ RIDGE: Final = 1.0  # weight of the prior, in rows; keeps separable sets finite
 Floats = NDArray[np.float64]
 
 
+def log_likelihood(features: Floats, positive: NDArray[np.bool_], offset: Floats, weights: Floats) -> float:
+    """Return the logarithm of how likely what happened was, as a logistic regression tells it; see `logistic`."""
+    told = np.where(positive, 1, -1) * (features @ weights + offset)
+    return -float(np.logaddexp(0, -told).sum())
+
+
 def logistic(features: Floats, positive: NDArray[np.bool_], offset: Floats, *, prior: Floats) -> Floats:
     """Fit a logistic regression with an offset, drawn towards `prior`: float64[features].
 
@@ -32,8 +38,7 @@ def logistic(features: Floats, positive: NDArray[np.bool_], offset: Floats, *, p
     """
 
     def worth(at: Floats) -> float:
-        told = np.where(positive, 1, -1) * (features @ at + offset)
-        return -float(np.logaddexp(0, -told).sum()) - RIDGE / 2 * float(((at - prior) ** 2).sum())
+        return log_likelihood(features, positive, offset, at) - RIDGE / 2 * float(((at - prior) ** 2).sum())
 
     found, precision = prior.copy(), RIDGE * np.eye(len(prior))
     for _ in range(STEPS):

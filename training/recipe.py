@@ -55,7 +55,7 @@ class Scale:
 
 SIZES: Final = {
     "quick": Scale(train=(24, 160), fit=(10, 150), test=(10, 150), budget=Budget(steps=40, limit_s=60)),
-    "small": Scale(train=(900, 6500), fit=FIT, test=EXAM, budget=Budget(steps=3800, limit_s=1500)),
+    "small": Scale(train=(900, 6500), fit=FIT, test=EXAM, budget=Budget(steps=3800, limit_s=1440)),
     "large": Scale(train=(1800, 13000), fit=FIT, test=EXAM, budget=Budget(steps=14000, limit_s=math.inf), width=1.5),
 }
 

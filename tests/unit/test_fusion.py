@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from evidence.calibration import DEFAULT_PATH, Calibration, Densities, Gallery, Line
 from evidence.fusion import MAX_SCORE, FitRow, fit, fuse, terms, words
@@ -212,6 +214,30 @@ class TestFuse:
 
         assert low <= high
 
+    @given(st.integers(), st.integers(), st.integers(1, 10**8), st.data(), st.integers(-(10**9), 10**9))
+    def test_nor_is_it_with_a_bent_line(self, one: int, two: int, slope: int, data: st.DataObject, knee: int) -> None:
+        """However it bends, to the last millionth."""
+        bend = data.draw(st.integers(1 - slope, 10**8))
+        bent = replace(CALIBRATION, alone=Line(slope=slope, intercept=0, knee=knee, bend=bend))
+        low, high = (
+            fuse(evidence(pattern=Pattern.CLASSIFIER, classifier=logit, discrepancy=None), identity(0), bent)
+            for logit in sorted((one, two))
+        )
+
+        assert low <= high
+
+    def test_above_its_knee_a_line_is_steeper(self) -> None:
+        """A worked example: at 2 as without a bend, at 5 half a logit more for each of the two above 3."""
+        bent = replace(CALIBRATION, alone=Line(slope=1_200_000, intercept=30_000, knee=3 * MICRO, bend=500_000))
+        scores = [
+            fuse(evidence(pattern=Pattern.CLASSIFIER, classifier=logit * MICRO, discrepancy=None), identity(0), bent)
+            for logit in (2, 5)
+        ]
+
+        assert [2_430_000 - 6_906_755, 7_030_000 - 6_906_755] == scores
+        (line,) = [each for each in words(evidence(discrepancy=None), identity(0), bent) if "classifier says" in each]
+        assert "times 1.200 +0.03 and 0.500 for each above +3.00" in line
+
     @given(discrepancies)
     def test_references_say_no_more_than_weight_times_clip(self, discrepancy: int) -> None:
         """However far a capture is from its references, their term is bounded."""
@@ -305,11 +331,29 @@ class TestCalibrationFile:
         with pytest.raises(Fatal, match=r"missing\.json.*make models"):
             Calibration.load(tmp_path / "missing.json")
 
+    def test_a_line_that_falls_is_refused(self) -> None:
+        """Above its knee, too, more evidence is more damage; a file of before has no knee and is read."""
+        raw = msgspec.json.encode(CALIBRATION.alone)
+        bent = raw.replace(b'"bend":0', b'"bend":-1200000')
+
+        assert bent != raw
+        with pytest.raises(msgspec.ValidationError, match="above the knee more evidence would be less damage"):
+            msgspec.json.decode(bent, type=Line)
+        assert Line(slope=1, intercept=2) == msgspec.json.decode(b'{"slope":1,"intercept":2}', type=Line)
+
     def test_other_models_are_refused(self) -> None:
         """A calibration says no to models it was not measured with, and yes to its own."""
         CALIBRATION.check(classifier="damage_classifier:1", embedding="gallery_embedding:1")
         with pytest.raises(Fatal, match="embedding 'gallery_embedding:1' but 'gallery_embedding:2'"):
             CALIBRATION.check(classifier="damage_classifier:1", embedding="gallery_embedding:2")
+
+
+def values(line: Line, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what a line makes of logits, as log-odds."""
+    told: NDArray[np.float64] = (
+        line.slope * logits + line.intercept + line.bend * np.maximum(logits - line.knee / MICRO, 0)
+    )
+    return told / MICRO
 
 
 class TestFit:
@@ -326,7 +370,8 @@ class TestFit:
     def test_a_sure_classifier_is_fitted_too(self, seed: int) -> None:
         """Logits from -9 to 25, as of a network that learnt long: as many are damaged as the line promises.
 
-        Newton's whole steps overshoot there and never come back.
+        Newton's whole steps overshoot there and never come back. Some damage looks intact, so the truth is no straight
+        line: at -4, 0 and 4 the log-likelihood ratio is -1.81, -0.84 and 3.89.
         """
         rng = np.random.default_rng(seed)
         damaged = rng.random(2_000) < 0.3
@@ -339,10 +384,27 @@ class TestFit:
             for hurt, logit in zip(damaged, logits, strict=True)
         ]
         alone = fit(rows, version="v", classifier="c", embedding="e").alone
-        told = (alone.slope * logits + alone.intercept) / MICRO + math.log(damaged.mean() / (1 - damaged.mean()))
+        told = values(alone, logits) + math.log(damaged.mean() / (1 - damaged.mean()))
 
         assert abs((1 / (1 + np.exp(-told))).sum() - damaged.sum()) < 3
-        assert 0.3 < alone.slope / MICRO < 0.8
+        assert pytest.approx([-1.81, -0.84, 3.89], abs=0.7) == values(alone, np.array([-4.0, 0.0, 4.0])).tolist()
+
+    @pytest.mark.parametrize("bend", [0.8, -0.3])
+    def test_a_line_bends_where_what_happened_does(self, bend: float) -> None:
+        """Units are damaged as half a logit says, and above 3 by more of it, or by less: both lines are found."""
+        rng = np.random.default_rng(7)
+        logits = rng.uniform(-8, 8, 20_000)
+        damaged = rng.random(20_000) < 1 / (1 + np.exp(-0.5 * logits - bend * np.maximum(logits - 3, 0)))
+        rows = [
+            FitRow(bool(hurt), round(logit * MICRO), Pattern.GALLERY_BY_CODE, MICRO, round(rng.normal(2e5, 5e4)), 1)
+            for hurt, logit in zip(damaged, logits, strict=True)
+        ]
+        found = fit(rows, version="v", classifier="c", embedding="e")
+
+        for line in (found.alone, found.by_code.line):
+            rises = np.diff(values(line, np.array([-4.0, 0.0, 4.5, 7.5]))) / [4, 4.5, 3]
+            assert pytest.approx(0.5, abs=0.06) == rises[0]
+            assert pytest.approx(0.5 + bend, abs=0.2) == rises[2]
 
     def test_references_that_tell_get_weight(self) -> None:
         """A discrepancy that separates the classes is weighted up to the cap and moves the score both ways."""
