@@ -86,21 +86,26 @@ class TestSimulation:
         assert 1.0 == compared.agreeing
         assert {1, 2} == {row.config_version for row in compared.rows}
 
-    @pytest.mark.parametrize("seed", [7, 8, 9])
-    def test_a_larger_budget_catches_no_less(self, seed: int) -> None:
+    def test_a_larger_budget_catches_more(self) -> None:
         """Where no line, station or audit has a part in it; and every window keeps the larger cap.
 
-        Both ways are simulated: on record verdicts came that no simulation has. It is no law, as a threshold answers
-        to what it has stopped: of seeds 1 to 16 the first loses one unit of 62.
+        Both ways are simulated: on record verdicts came that no simulation has. Of a single day it is no law, as a
+        threshold answers to what it has stopped: of seeds 1 to 16 two lose one unit, of 63 and of 49. So it is asked of
+        eight days together.
         """
         roomy = msgspec.structs.replace(
             CONFIG, lines={}, beta_ppm=200_000, burst_diverts=100, audit_ppm=0, audit_max_ppm=0
         )
-        compared = ways(Recording(seed=seed, config=roomy).play(4_000), alpha_ppm=20_000, burst_tokens=20)
-        _, before, after = tallies(compared)
-        assert after.caught >= before.caught
-        assert after.diverts[Divert.DAMAGE] > before.diverts[Divert.DAMAGE]
-        assert after.unconfirmed <= after.allowed
+        caught = []
+        for seed in range(1, 9):
+            compared = ways(Recording(seed=seed, config=roomy).play(4_000), alpha_ppm=20_000, burst_tokens=20)
+            _, before, after = tallies(compared)
+            caught.append((before.caught, after.caught))
+            assert after.caught >= before.caught - 1
+            assert after.diverts[Divert.DAMAGE] > before.diverts[Divert.DAMAGE]
+            assert after.unconfirmed <= after.allowed
+        before_all, after_all = map(sum, zip(*caught, strict=True))
+        assert after_all > before_all
 
     def test_what_nobody_judged_can_be_taken_either_way(self) -> None:
         """Tokens that come back stop more units than tokens that are spent."""
