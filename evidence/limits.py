@@ -75,7 +75,7 @@ def fit_limits(choices: Sequence[Choice], scanned: Sequence[Scanned], *, false_a
         false_accepts: of strangers, millionths.
 
     Raises:
-        Fatal: too few captures to measure the rate.
+        Fatal: too few captures to measure the rate, or none in the design of its references.
     """
     of_size = {
         size: [each for each in choices if each.products == size] for size in {each.products for each in choices}
@@ -94,6 +94,8 @@ def fit_limits(choices: Sequence[Choice], scanned: Sequence[Scanned], *, false_a
     own = np.array([[each.own_patch, each.own_similarity] for each in scanned], np.float64) / MICRO
     other = np.array([[each.other_patch, each.other_similarity] for each in scanned], np.float64) / MICRO
     familiar = ~np.array([each.redesigned for each in scanned], bool)
+    if not familiar.any():
+        raise Fatal("every capture shows a new design: limits need some that look like their references")
     poor = float(np.quantile(own[:, 0], POOR))
     lead = np.where(own[:, 0] <= poor, other[:, 0] - own[:, 0], 0.0)
     ahead = np.where(other[:, 0] > own[:, 0], other[:, 1] - own[:, 1], 0.0)[familiar]

@@ -275,6 +275,11 @@ class TestFitLimits:
         with pytest.raises(Fatal, match="these are none"):
             fit_limits([], [])
 
+    def test_new_designs_alone_are_refused(self) -> None:
+        """How unlike its references a unit may look is not measured on units that are meant to look unlike."""
+        with pytest.raises(Fatal, match="every capture shows a new design"):
+            self.captures(count=60).limits(redesigned=[True] * 60)
+
     def test_limits_grow_with_the_choice(self) -> None:
         """Whatever was measured: these are 60 captures in which small choices need more by chance."""
         for seed in range(20):

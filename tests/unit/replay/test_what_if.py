@@ -106,6 +106,7 @@ class TestSimulation:
             assert after.unconfirmed <= after.allowed
         before_all, after_all = map(sum, zip(*caught, strict=True))
         assert after_all > before_all
+        assert sum(after < before for before, after in caught) <= 1
 
     def test_what_nobody_judged_can_be_taken_either_way(self) -> None:
         """Tokens that come back stop more units than tokens that are spent."""
