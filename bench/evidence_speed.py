@@ -78,6 +78,7 @@ def main() -> None:
     timed("700 keypoints at 700 pixels", lambda: detect(picture, most=700, side=700), times=10)
     timed("400 keypoints at 448 pixels", lambda: detect(picture, most=400, side=448), times=10)
     timed("match 400 keypoints with 700", lambda: match(reference, seen))
+    timed("cut a reference to its unit and choose windows", lambda: plate_of(picture, mask), times=10)
     timed("find the pose", lambda: find_pose(*spots, extent=350.0))
     if pose is not None:
         laid = lay(picture, plate, pose.matrix)

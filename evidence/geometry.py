@@ -36,15 +36,16 @@ class Pose:
     inliers: int
 
 
-def find_pose(reference: Spots, picture: Spots, *, extent: float) -> Pose | None:
-    """Return the pose that most matches agree on, None if fewer than `LEAST` agree on any.
+def find_pose(reference: Spots, picture: Spots, *, extent: float, least: int = LEAST) -> Pose | None:
+    """Return the pose that most matches agree on, None if fewer than `least` agree on any.
 
     Args:
         reference: float32[M, 4] x, y, size, angle of matched keypoints of the reference.
         picture: float32[M, 4], of the same ones in the picture.
         extent: long side of the reference in its pixels.
+        least: matches to agree, `LEAST` or more; the more, the sooner pictures of different things are told apart.
     """
-    if len(reference) < LEAST:
+    if len(reference) < least:
         return None
     scale, turn = picture[:, 2] / reference[:, 2], picture[:, 3] - reference[:, 3]
     place, seen = reference[:, :2].astype(np.float64), picture[:, :2].astype(np.float64)
@@ -59,8 +60,10 @@ def find_pose(reference: Spots, picture: Spots, *, extent: float) -> Pose | None
     alike &= np.abs(np.log(scale)[None] - np.log(scale)[:, None]) < STRETCH
     agree = (missed_x**2 + missed_y**2 < reach**2) & alike
     guess = int(agree.sum(axis=1).argmax())
+    if alike[guess].sum() < least:  # refining keeps no others
+        return None
     affine, kept = _refine(place, seen, agree[guess], alike[guess], extent)
-    if affine is None:
+    if affine is None or kept.sum() < least:
         return None
     bent = _bent(place[kept], seen[kept], affine)
     return Pose(affine if bent is None else bent, int(kept.sum()))

@@ -9,7 +9,7 @@ The share that is alike is taken as a quantile: a hand, a highlight or damage ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -129,15 +129,20 @@ def share_alike(likenesses: Likenesses) -> float:
 
 
 def _windows(pixels: Pixels, mask: NDArray[np.float32], size: int, step: int) -> NDArray[np.intp]:
-    places = range(RIM, SIDE - size - RIM + 1, step)
-    kept = []
-    for top in places:
-        for left in places:
-            window = pixels[top : top + size, left : left + size].reshape(-1, 3)
-            inside = mask[top : top + size, left : left + size].mean() > INSIDE
-            if inside and window.std(axis=0).max() > PRINTED:
-                kept.append((top, left))
-    return np.array(kept, np.intp).reshape(-1, 2)
+    near = np.arange(RIM, SIDE - size - RIM + 1, step)
+    far, area = near + size, size * size
+
+    def sums(integral: NDArray[Any]) -> NDArray[np.float64]:
+        both, above, left, outside = (
+            integral[np.ix_(rows, columns)] for rows in (far, near) for columns in (far, near)
+        )
+        return np.asarray(both - above - left + outside, np.float64)
+
+    first, second = cv2.integral2(pixels, sdepth=cv2.CV_64F)  # of integers, and exact
+    variance = area * sums(np.asarray(second)) - sums(np.asarray(first)) ** 2  # times the area squared
+    printed = variance.max(axis=2) > (PRINTED * area) ** 2
+    on_unit = sums(np.asarray(cv2.integral(mask, sdepth=cv2.CV_64F))) > INSIDE * area
+    return RIM + step * np.argwhere(printed & on_unit)
 
 
 def _warp(rgb: Pixels, matrix: Matrix) -> Pixels:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evidence.geometry import Pose, find_pose
+from evidence.geometry import LEAST, Pose, find_pose
 from evidence.ground import unit_mask
 from evidence.keypoints import Keypoints, detect, match
-from evidence.overlay import Plate, cell_likeness, lay, plate_of, share_alike, window_likeness
+from evidence.overlay import (
+    COMPARE,
+    INSIDE,
+    PRINTED,
+    RIM,
+    STEER,
+    Plate,
+    cell_likeness,
+    lay,
+    plate_of,
+    share_alike,
+    window_likeness,
+)
 from tests.unit.lookup.goods import HEIGHT, WIDTH, Picture, carton, packshot, photograph
 
 
@@ -19,11 +33,12 @@ def keypoints(picture: Picture) -> Keypoints:
     return detect(picture, most=500, side=500)
 
 
-def posed(reference: Picture, picture: Picture) -> Pose | None:
+def posed(reference: Picture, picture: Picture, *, least: int = LEAST) -> Pose | None:
     """Find a reference in a picture."""
     one, two = keypoints(reference), keypoints(picture)
     pairs = match(one, two)
-    return find_pose(one.spots[pairs[:, 0]], two.spots[pairs[:, 1]], extent=float(max(reference.shape)))
+    extent = float(max(reference.shape))
+    return find_pose(one.spots[pairs[:, 0]], two.spots[pairs[:, 1]], extent=extent, least=least)
 
 
 class TestUnitMask:
@@ -115,6 +130,17 @@ class TestFindPose:
 
         assert find_pose(spots, spots, extent=100.0) is None
 
+    def test_fewer_than_asked_for_are_no_pose(self) -> None:
+        """Whoever wants so many gets the same pose or none."""
+        shot, picture = carton(3), photograph(carton(3), 2)
+        pose = posed(shot, picture)
+
+        assert pose is not None
+        enough = posed(shot, picture, least=pose.inliers)
+        assert enough is not None
+        assert enough.matrix.tolist() == pose.matrix.tolist()
+        assert posed(shot, picture, least=pose.inliers + 1) is None
+
     def test_the_same_matches_give_the_same_pose(self) -> None:
         """Nothing is drawn at random from one call to the next."""
         one, two = (posed(carton(3), photograph(carton(3), 2)) for _ in range(2))
@@ -144,6 +170,22 @@ class TestOverlay:
 
         assert 200 < rows[-1] - rows[0] < 224
         assert len(plate.compare) > 50
+
+    @pytest.mark.parametrize("number", range(3))
+    def test_windows_lie_on_the_unit_and_show_print(self, number: int) -> None:
+        """Each window is asked by itself: most of it is unit, and some colour varies."""
+        shot = packshot(carton(number))
+        plate = plate_of(shot, unit_mask(shot))
+        for windows, (size, step) in ((plate.steer, STEER), (plate.compare, COMPARE)):
+            wanted = []
+            for top, left in itertools.product(range(RIM, 224 - size - RIM + 1, step), repeat=2):
+                window = np.s_[top : top + size, left : left + size]
+                spread = plate.pixels[window].reshape(-1, 3).std(axis=0).max()
+                if plate.mask[window].mean() > INSIDE and spread > PRINTED:
+                    wanted.append([top, left])
+
+            assert 20 < len(wanted)
+            assert wanted == windows.tolist()
 
     def test_the_same_carton_is_alike_nearly_everywhere(self) -> None:
         """In spite of blur, noise and another light."""
