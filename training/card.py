@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from schemas.faults import Fatal
 
 _BEGIN: Final = "<!-- figures: written by training.recipe -->"
 _END: Final = "<!-- end of figures -->"
+_WIDTH: Final = 120  # of the page's lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Card:
             f"Made by `{self.made_by}`: {self.train_views} views of {self.worlds[0].products} products, "
             f"{self.steps} steps. Measured on products of the booth's test split."
         )
-        return "\n".join([facts, "", "| figure | value |", "|---|---|", *rows])
+        return "\n".join([textwrap.fill(facts, _WIDTH), "", "| figure | value |", "|---|---|", *rows])
 
     def insert(self, page: Path) -> None:
         """Replace the table in a page of the docs, between its two markers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import time
@@ -97,7 +98,8 @@ def learn(
     pair.train()
     optimiser = Optimiser(pair, rate=budget.rate)
     draw, look_up = _batches(album, budget, heads), _pictures(album.pixels, device)
-    state = _State.resumed(checkpoint, pair, optimiser, key=f"{seed} {heads} {width} {budget} {len(album)}")
+    lesson = dataclasses.replace(budget, limit_s=math.inf)  # one that goes on may have another while left
+    state = _State.resumed(checkpoint, pair, optimiser, key=f"{seed} {heads} {width} {lesson} {len(album)}")
     began, kept = time.monotonic() - state.seconds, time.monotonic()
     sums: dict[str, Tensor] = {}
     counted = 0

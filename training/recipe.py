@@ -40,6 +40,8 @@ log = structlog.get_logger(__name__)
 
 CARD: Final = "card.json"
 PROBES: Final = 16  # views on which an exported file must answer as its network does
+LEAST_S: Final = 60.0  # of learning, however slow the machine is
+AFTER: Final = 1.0  # times what rendering took, for exporting, calibrating and measuring
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,20 @@ class Scale:
     test: tuple[int, int]  # ... and measured on
     budget: Budget
     width: float = 1.0  # of the networks, times `training.networks.WIDTHS`
+    whole_s: float = math.inf  # for everything; learning gets what the rest leaves of it
+
+    def learning(self, rendering_s: float) -> Budget:
+        """Return how long to learn on a machine that rendered for so long.
+
+        Pictures that were in the cache say nothing of the machine, and leave learning all the time of its own.
+        """
+        left = self.whole_s - (1 + AFTER) * rendering_s
+        return dataclasses.replace(self.budget, limit_s=max(LEAST_S, min(self.budget.limit_s, left)))
 
 
 SIZES: Final = {
     "quick": Scale(train=(24, 160), fit=(10, 150), test=(10, 150), budget=Budget(steps=40, limit_s=60)),
-    "small": Scale(train=(900, 6500), fit=FIT, test=EXAM, budget=Budget(steps=3800, limit_s=1440)),
+    "small": Scale(train=(900, 6500), fit=FIT, test=EXAM, budget=Budget(steps=3800, limit_s=1440), whole_s=2700),
     "large": Scale(train=(1800, 13000), fit=FIT, test=EXAM, budget=Budget(steps=14000, limit_s=math.inf), width=1.5),
 }
 
@@ -90,7 +101,7 @@ def bake(scale: Scale, places: Places, *, seed: int, made_by: str) -> Card:
         lessons = album(order, cache=places.cache, processes=_processes(), say=_chunks)
     with _timed("train", seconds):
         checkpoint = None if places.cache is None else places.cache / f"lesson-{_lesson(order)}.pt"
-        lesson = learn(lessons, scale.budget, seed=seed, width=scale.width, checkpoint=checkpoint)
+        lesson = learn(lessons, scale.learning(seconds["render"]), seed=seed, width=scale.width, checkpoint=checkpoint)
     if places.cache is not None:
         draw(lesson.course, places.cache / "learning.png")
     networks = dict(zip((CLASSIFIER, EMBEDDING), lesson.pair.served(), strict=True))
@@ -214,7 +225,8 @@ def main() -> None:
     scale = SIZES[size]
     command = f"python -m training.recipe --seed {options.seed} --size {size}"
     if options.steps:
-        scale = dataclasses.replace(scale, budget=Budget(steps=options.steps, limit_s=math.inf))
+        budget = Budget(steps=options.steps, limit_s=math.inf)
+        scale = dataclasses.replace(scale, budget=budget, whole_s=math.inf)
         command += f" --steps {options.steps}"
     if options.refit:
         card = refit(Card.load(places.repository / CARD), scale, places, seed=options.seed)

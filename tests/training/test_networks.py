@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,8 @@ class TestLearn:
         path = tmp_path / "lesson.pt"
         with pytest.raises(Cut):
             learn(pictures, budget, seed=1, threads=1, checkpoint=path, say=cut, keep_every_s=0)
-        again = learn(pictures, budget, seed=1, threads=1, checkpoint=path)
+        other = dataclasses.replace(budget, limit_s=10**7)  # how long it may take is no part of what it is
+        again = learn(pictures, other, seed=1, threads=1, checkpoint=path)
         assert [1, 2, 3, 4] == [point.step for point in again.course]
         assert all(torch.equal(left, right) for left, right in zip(*map(weights_of, (whole, again)), strict=True))
 
@@ -131,6 +133,17 @@ class TestRecipe:
             export(pair.served()[0], CLASSIFIER, repository=tmp_path / name, profiles=None, probes=PIXELS)
             found.append(view_figures(lessons, tmp_path / name)["auroc"])
         assert found[1] > max(0.6, found[0] + 0.05)
+
+    @pytest.mark.parametrize(
+        ("rendering_s", "learning_s"),
+        [(0.0, 1440), (600.0, 1440), (1000.0, 2700 - 2000), (3000.0, 60)],
+        ids=["cached", "fast", "slow", "too slow"],
+    )
+    def test_a_slow_machine_learns_for_less_long(self, rendering_s: float, learning_s: float) -> None:
+        """`small` takes 45 minutes in all, where that leaves a minute to learn; who has no limit keeps none."""
+        assert learning_s == pytest.approx(SIZES["small"].learning(rendering_s).limit_s)
+        assert SIZES["small"].budget.steps == SIZES["small"].learning(rendering_s).steps
+        assert math.isinf(SIZES["large"].learning(rendering_s).limit_s)
 
     def test_it_bakes_a_servable_repository(self, tmp_path: Path) -> None:
         """Models, configurations, calibration and card are there and belong together."""
