@@ -1,6 +1,6 @@
 """Does the classifier know damage, or the captures it learnt from? `python -m bench.learnt_by_heart`.
 
-Three times as many captures, each taken intact and damaged: some that it learnt from, others of the same products, and
+Three groups of captures, each taken intact and damaged: some that it learnt from, others of the same products, and
 others of products it never saw. Where the second is as bad as the third it does not know artwork by heart; where both
 are worse than the first it knows captures, and more of them would teach it more.
 """
@@ -97,9 +97,12 @@ def main() -> None:
     parser.add_argument("--captures", type=int, default=1200, help="of each group, taken twice (%(default)s)")
     parser.add_argument("--models", type=Path, default=OWN.repository, help="Triton's model repository (%(default)s)")
     options = parser.parse_args()
+    compared = groups(Card.load(options.models / CARD))
+    if not 1 <= options.captures <= (most := compared[1].first):
+        parser.error(f"--captures {options.captures}: from 1 to {most}, so many captures were learnt from")
     processes, table = max(2, len(os.sched_getaffinity(0))), []
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for group in groups(Card.load(options.models / CARD)):
+        for group in compared:
             shots = list(group.shots(options.captures))
             answers = pool.map(ask, [options.models] * len(shots), shots, chunksize=16)
             found = list(track(answers, group.name, total=len(shots), console=Console(stderr=True)))

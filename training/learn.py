@@ -98,8 +98,10 @@ def learn(
     pair.train()
     optimiser = Optimiser(pair, rate=budget.rate)
     draw, look_up = _batches(album, budget, heads), _pictures(album.pixels, device)
-    lesson = dataclasses.replace(budget, limit_s=math.inf)  # one that goes on may have another while left
-    state = _State.resumed(checkpoint, pair, optimiser, key=f"{seed} {heads} {width} {lesson} {len(album)}")
+    lesson = dataclasses.replace(budget, limit_s=math.inf)  # how long it may take is no part of what it is,
+    key = f"{seed} {heads} {width} {lesson} {len(album)}"
+    state = _State.resumed(checkpoint, pair, optimiser, key=key, limit_s=budget.limit_s)
+    budget = dataclasses.replace(budget, limit_s=state.limit_s)  # and it keeps the time it began with
     began, kept = time.monotonic() - state.seconds, time.monotonic()
     sums: dict[str, Tensor] = {}
     counted = 0
@@ -140,12 +142,13 @@ class _State:
     key: str
     step: int
     seconds: float
+    limit_s: float
     course: list[Point]
 
     @classmethod
-    def resumed(cls, path: Path | None, pair: Network, optimiser: Optimiser, *, key: str) -> _State:
-        """Go on from a checkpoint of the very same lesson; begin anew otherwise."""
-        fresh = cls(key, 0, 0.0, [])
+    def resumed(cls, path: Path | None, pair: Network, optimiser: Optimiser, *, key: str, limit_s: float) -> _State:
+        """Go on from a checkpoint of the very same lesson, with its limit; begin anew otherwise."""
+        fresh = cls(key, 0, 0.0, limit_s, [])
         if path is None or not path.exists():
             return fresh
         kept = torch.load(path, weights_only=True, map_location="cpu")
@@ -155,7 +158,13 @@ class _State:
         optimiser.restore(kept["optimiser"])
         torch.set_rng_state(kept["rng"])
         _log.info("goes on", step=kept["step"])
-        return cls(key, kept["step"], kept["seconds"], [Point(**point) for point in kept["course"]])
+        return cls(
+            key,
+            kept["step"],
+            kept["seconds"],
+            kept.get("limit_s", limit_s),
+            [Point(**point) for point in kept["course"]],
+        )
 
     def save(self, path: Path, pair: Network, optimiser: Optimiser) -> None:
         """Write the checkpoint, whole or not at all."""
@@ -165,6 +174,7 @@ class _State:
                 "key": self.key,
                 "step": self.step,
                 "seconds": self.seconds,
+                "limit_s": self.limit_s,
                 "course": [{"step": p.step, "seconds": p.seconds, "losses": p.losses} for p in self.course],
                 "pair": pair.state_dict(),
                 "optimiser": optimiser.state(),

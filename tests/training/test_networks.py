@@ -95,6 +95,16 @@ class TestLearn:
         assert [1, 2, 3, 4] == [point.step for point in again.course]
         assert all(torch.equal(left, right) for left, right in zip(*map(weights_of, (whole, again)), strict=True))
 
+    def test_a_lesson_that_is_over_stays_so(self, pictures: Album, tmp_path: Path) -> None:
+        """Asked again with more time, as where pictures are in the cache by now, it learns nothing more."""
+        path = tmp_path / "lesson.pt"
+        first, again = (
+            learn(pictures, Budget(steps=10**6, products=3, limit_s=limit_s), seed=1, checkpoint=path)
+            for limit_s in (2, 600)
+        )
+        assert first.steps <= again.steps <= first.steps + 1  # one, if it ended within the last instant
+        assert again.seconds < 30
+
     def test_a_checkpoint_of_another_lesson_is_left_alone(self, pictures: Album, tmp_path: Path) -> None:
         """Another seed begins anew, and so do wider networks."""
         path = tmp_path / "lesson.pt"
