@@ -87,7 +87,8 @@ def line(name: str, scores: NDArray[np.float64], damaged: NDArray[np.bool_], pro
     for rate in (0.01, 0.05):
         recall = recall_with_doubt(scores, damaged, product, rate, prevalence=0.001)
         doubt = recall.over_products
-        cells.append(f"{recall.recall:.2f} ({doubt.low:.2f} to {doubt.high:.2f})")
+        told = f"{recall.recall:.2f} ({doubt.low:.2f} to {doubt.high:.2f})"
+        cells.append("too few to tell" if recall.refused else told)
     return f"| {' | '.join(cells)} |"
 
 
