@@ -34,6 +34,7 @@ from training.recipe import CARD, OWN, SIZES
 from training.scores import auroc
 
 NEVER_SEEN: Final = 21  # seed of the products that no network learns from
+HEAD: Final = "| | captures | AUROC | recall at 1 % false positives | at 5 % |\n|---|---:|---:|---:|---:|"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,7 @@ def main() -> None:
             scores, damaged, product = (np.array(each) for each in zip(*found, strict=True))
             table.append(line(group.name, scores, damaged, np.unique(product, return_inverse=True)[1]))
     console = Console(width=200)
-    console.print(
-        "| | captures | AUROC | recall at 1 % false positives | at 5 % |\n|---|---:|---:|---:|---:|", markup=False
-    )
+    console.print(HEAD, markup=False)
     for each in table:
         console.print(each, markup=False)
 

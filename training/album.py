@@ -88,6 +88,20 @@ class Album:
     def __len__(self) -> int:
         return len(self.damaged)
 
+    def targets(self, rows: NDArray[np.int64]) -> Targets:
+        """Return what these rows show, int64[B]."""
+        return Targets(self.damaged[rows], self.kinds[rows], self.major[rows], self.cells[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """What the B views of a batch show, as in `Album`."""
+
+    damaged: NDArray[np.bool_]  # bool[B]
+    kinds: NDArray[np.bool_]  # bool[B, 7]
+    major: NDArray[np.bool_]  # bool[B]
+    cells: NDArray[np.float32]  # float32[B, 14, 14]
+
 
 def album(
     order: Order, *, cache: Path | None, processes: int = 2, say: Callable[[int, int], None] = lambda _done, _all: None

@@ -19,13 +19,13 @@ from torch import nn
 
 from booth.draws import Domain, draws
 from schemas.faults import Fatal
-from training.album import Album
+from training.album import Album, Targets
 from training.course import Point
 from training.lessons import CAPTURES, REFERENCES, Rows, classifier_loss, comparison_loss, identity_loss
 from training.networks import Pair
 from training.optimiser import Optimiser
 from training.untyped import Device, Dtype, Network, Tensor
-from training.variation import vary
+from training.variation import move, vary
 
 Head = Literal["classifier", "embedding"]
 BOTH: Final[tuple[Head, ...]] = ("classifier", "embedding")
@@ -44,6 +44,7 @@ class Budget:
     products: int = 10  # in a batch, six views of each
     rate: float = 2.5e-3
     limit_s: float = 600.0
+    moved: bool = False  # views are turned, mirrored and brought nearer or farther as well (`training.variation.move`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,12 @@ def learn(
     for step, share in _shares(budget, began, state.step):
         rng = draws(Domain.TRAINING, seed, step)
         rows = draw(rng)
-        images = vary(look_up(rows), _blind(album.reference[rows], rng), rng).to(precision)
-        parts = _losses(pair, album, rows, images, heads)
+        images, truth = vary(look_up(rows), _blind(album.reference[rows], rng), rng), album.targets(rows)
+        if budget.moved:
+            images, cells = move(images, truth.cells, rng)
+            truth = dataclasses.replace(truth, cells=cells)
+        images = images.to(precision)
+        parts = _losses(pair, truth, images, heads)
         torch.stack(list(parts.values())).sum().backward()
         nn.utils.clip_grad_norm_(pair.parameters(), 2.0)
         optimiser.step(share)
@@ -208,16 +213,16 @@ def _precision(device: Device) -> Dtype:
     return torch.bfloat16 if own else torch.float32
 
 
-def _losses(pair: Network, album: Album, rows: Rows, images: Tensor, heads: tuple[Head, ...]) -> dict[str, Tensor]:
+def _losses(pair: Network, truth: Targets, images: Tensor, heads: tuple[Head, ...]) -> dict[str, Tensor]:
     """Ask the networks about a batch, normalised float[B, 5, 224, 224] in the type to multiply in."""
     with torch.autocast(images.device.type, images.dtype, enabled=images.dtype != torch.float32):
         answers, (vectors, patches) = pair(images)
     parts = {}
     if "classifier" in heads:
-        parts["damage"] = classifier_loss(answers, album, rows)
+        parts["damage"] = classifier_loss(answers, truth)
     if "embedding" in heads:
         parts["identity"] = 0.5 * identity_loss(vectors, pair.vector_scale)  # learnt long before damage is
-        parts["comparison"] = comparison_loss(patches, album, rows, pair)
+        parts["comparison"] = comparison_loss(patches, truth, pair)
     return parts
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits as logistic
 from torch.nn.functional import cross_entropy
 
-from training.album import Album
+from training.album import Targets
 from training.networks import TOP
 from training.untyped import Network, Tensor
 
@@ -31,17 +31,15 @@ OUTSIDE: Final = 0.01  # one of which less than this is damage shows none; what 
 Rows = NDArray[np.int64]
 
 
-def classifier_loss(answers: tuple[Tensor, ...], album: Album, rows: Rows) -> Tensor:
+def classifier_loss(answers: tuple[Tensor, ...], truth: Targets) -> Tensor:
     """Add up the questions; severity is asked of damaged views only, and the place of each kind on its own map.
 
     Views come in pairs: twins, where the album has them.
     """
     damage, kinds, severity, _, cells = answers
-    is_damaged, is_major, is_kind = (
-        _beside(damage, truth[rows]) for truth in (album.damaged, album.major, album.kinds)
-    )
+    is_damaged, is_major, is_kind = (_beside(damage, each) for each in (truth.damaged, truth.major, truth.kinds))
     how_bad = (logistic(severity[:, 0], is_major, reduction="none") * is_damaged).sum() / is_damaged.sum().clamp_min(1)
-    covered = _beside(cells, shown(album.cells[rows])).flatten(1)[:, None] * is_kind[:, :, None]  # [B, 7, 196]
+    covered = _beside(cells, shown(truth.cells)).flatten(1)[:, None] * is_kind[:, :, None]  # [B, 7, 196]
     return (
         logistic(damage[:, 0], is_damaged)
         + logistic(kinds, is_kind)
@@ -61,9 +59,9 @@ def identity_loss(vectors: Tensor, scale: Tensor) -> Tensor:
     return -(logits.log_softmax(dim=1) * same).sum() / same.sum()
 
 
-def comparison_loss(patches: Tensor, album: Album, rows: Rows, pair: Network) -> Tensor:
+def comparison_loss(patches: Tensor, truth: Targets, pair: Network) -> Tensor:
     """Compare captures with references of some products in the batch: rank these, then find what no reference has."""
-    families = len(rows) // VIEWS
+    families = len(patches) // VIEWS
     by_family = patches.reshape(families, VIEWS, *patches.shape[1:])
     own = by_family[:, :REFERENCES].flatten(1, 2)  # [F, R * 196, 48]
     choice = torch.stack([own.roll(-step, 0) for step in range(CHOICE)], dim=1)  # [F, CHOICE, R * 196, 48], own first
@@ -74,15 +72,15 @@ def comparison_loss(patches: Tensor, album: Album, rows: Rows, pair: Network) ->
     ranking = cross_entropy(
         alike * pair.patch_scale.clamp(1, 60), torch.zeros(len(alike), dtype=torch.long, device=alike.device)
     )
-    captured = rows.reshape(families, VIEWS)[:, REFERENCES:].reshape(-1)
+    captured = np.arange(len(patches)).reshape(families, VIEWS)[:, REFERENCES:].reshape(-1)
     distance = 1 - forth[:, 0]  # [Q, 196]
     cells = (distance - pair.cell_line[1]) * pair.cell_line[0].clamp(1, 40)
     stands_out = distance.topk(TOP, dim=1).values.mean(1) - distance.median(dim=1).values
     units = (stands_out - pair.unit_line[1]) * pair.unit_line[0].clamp(1, 40)
     return (
         ranking
-        + _where(cells, _beside(cells, shown(album.cells[captured])).flatten(1))
-        + logistic(units, _beside(units, album.damaged[captured]))
+        + _where(cells, _beside(cells, shown(truth.cells[captured])).flatten(1))
+        + logistic(units, _beside(units, truth.damaged[captured]))
     )
 
 

@@ -209,6 +209,7 @@ def main() -> None:
         "--size", choices=SIZES, help="how much of everything; large where torch sees a GPU, small elsewhere"
     )
     parser.add_argument("--steps", type=int, help="of learning, however long they take; more is better")
+    parser.add_argument("--moved", action="store_true", help="turn, mirror and scale the views while learning, as well")
     parser.add_argument("--refit", action="store_true", help="keep the models, calibrate and measure them again")
     options = parser.parse_args()
     places = Places(options.out, None, None, options.cache)
@@ -228,6 +229,9 @@ def main() -> None:
         budget = Budget(steps=options.steps, limit_s=math.inf)
         scale = dataclasses.replace(scale, budget=budget, whole_s=math.inf)
         command += f" --steps {options.steps}"
+    if options.moved:
+        scale = dataclasses.replace(scale, budget=dataclasses.replace(scale.budget, moved=True))
+        command += " --moved"
     if options.refit:
         card = refit(Card.load(places.repository / CARD), scale, places, seed=options.seed)
     else:

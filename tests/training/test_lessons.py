@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,7 +11,8 @@ from numpy.typing import NDArray
 from evidence.frame import CHANNELS, SIDE
 from training import learn, lessons, variation
 from training.networks import Pair, normalised, unit
-from training.variation import SHIFT, vary
+from training.untyped import Tensor
+from training.variation import SHIFT, move, vary
 
 
 class TestSight:
@@ -161,3 +164,85 @@ class TestVariation:
         seen = self.varied(2, np.zeros(4, bool))[..., :3]
         assert seen.min() >= -1
         assert seen.max() <= 1
+
+
+class TestMoves:
+    """Turned, mirrored and scaled views."""
+
+    @staticmethod
+    def views(places: list[tuple[int, int]]) -> tuple[Tensor, NDArray[np.float32]]:
+        """Return views that are dark but for a bright square of 32 pixels, which is damage, and its share of cells."""
+        images, cells = (
+            torch.zeros(len(places), CHANNELS, SIDE, SIDE, dtype=torch.bfloat16),
+            np.zeros((len(places), SIDE, SIDE)),
+        )
+        for view, (row, column) in enumerate(places):
+            images[view, :, row : row + 32, column : column + 32] = 1
+            cells[view, row : row + 32, column : column + 32] = 1
+        return images, cells.reshape(len(places), 14, 16, 14, 16).mean((2, 4)).astype(np.float32)
+
+    @staticmethod
+    def middle(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where the middle of float[N, N] is, in shares of the view."""
+        rows, columns = (np.arange(len(shares)) + 0.5) / len(shares), (np.arange(shares.shape[1]) + 0.5) / len(shares)
+        return np.asarray(np.array([shares.sum(1) @ rows, shares.sum(0) @ columns]) / shares.sum(), np.float64)
+
+    def test_damage_is_where_the_picture_shows_it(self) -> None:
+        """In every channel, whatever the move: the middle within a quarter of a cell, the area within a tenth."""
+        images, cells = self.views([(80, 80), (80, 80), (64, 130), (120, 70), (96, 112)])
+        areas = []
+        for seed in range(12):
+            moved, places = move(images, cells, np.random.default_rng(seed))
+            assert (images.dtype, images.shape) == (moved.dtype, moved.shape)
+            assert moved.is_contiguous(memory_format=torch.channels_last)
+            for view, channel in itertools.product(range(5), range(CHANNELS)):
+                shown = moved[view, channel].double().numpy()
+                assert np.abs(self.middle(shown) - self.middle(places[view])).max() < 0.25 / 14
+                assert abs(shown.sum() / 256 / places[view].sum() - 1) < 0.1
+                areas.append(shown.sum() / 32**2)
+        assert min(areas) < 0.75
+        assert max(areas) > 1.35
+
+    def test_twins_move_alike_and_others_do_not(self) -> None:
+        """Two by two; only mirroring is the same for a batch, for what is printed has to be readable or not."""
+        images, cells = self.views([(90, 60)] * 6)
+        mirrored = set()
+        for seed in range(12):
+            moved, places = move(images, cells, np.random.default_rng(seed))
+            assert torch.equal(moved[::2], moved[1::2])
+            assert np.array_equal(places[::2], places[1::2])
+            assert not torch.equal(moved[0], moved[2])
+            sides = {bool(self.middle(each)[1] > 0.5) for each in places}
+            assert 1 == len(sides)
+            mirrored |= sides
+        assert {False, True} == mirrored
+
+    def test_no_damage_leaves_the_view(self) -> None:
+        """A pair that would lose it is mirrored at most, to the last bit; both of the pair, though one is intact."""
+        images, cells = self.views([(0, 0), (0, 0), (90, 90), (90, 90)])
+        cells[1] = 0
+        kept = 0
+        for seed in range(12):
+            moved, places = move(images, cells, np.random.default_rng(seed))
+            assert places[0].sum() >= 0.9 * 0.8**2 * cells[0].sum()
+            unmoved = [torch.equal(moved[view], each) for view in (0, 1) for each in (images[0], images[0].flip(2))]
+            assert unmoved[:2] == unmoved[2:]
+            kept += any(unmoved)
+            assert not torch.equal(moved[2], images[2])
+        assert 3 <= kept
+
+    def test_what_nobody_marked_stays_unmarked(self) -> None:
+        """Below zero in every cell that lies in the old view."""
+        images, cells = self.views([(90, 90)] * 2)
+        _, places = move(images, np.full_like(cells, -1), np.random.default_rng(0))
+        assert (lessons.shown(places) != 1).all()
+        assert (lessons.shown(places)[:, 4:10, 4:10] == 0.5).all()
+
+    def test_depth_is_never_between_two_heights(self) -> None:
+        """Nor between one and nothing; what comes in from outside has none."""
+        images = torch.full((2, CHANNELS, SIDE, SIDE), 0.5, dtype=torch.bfloat16)
+        images[:, 3:, 50:120] = 0.25
+        images[:, 3:, :, ::3] = 0
+        moved, _ = move(images, np.zeros((2, 14, 14), np.float32), np.random.default_rng(1))
+        assert {0.0, 0.25, 0.5} == set(moved[:, 3:].unique().tolist())
+        assert {0.5} == set(moved[:, :3].unique().tolist())
