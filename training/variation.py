@@ -17,7 +17,7 @@ from torch.nn import functional
 from booth.raster import kernel
 from evidence.frame import CHANNELS
 from training.networks import normalised
-from training.untyped import Tensor
+from training.untyped import Device, Tensor
 
 SHIFT: Final = 6  # pixels, less than half a cell: damage masks stay true
 TURN: Final = 25.0  # degrees, either way
@@ -65,7 +65,7 @@ def move(images: Tensor, cells: NDArray[np.float32], rng: np.random.Generator) -
     lost = np.maximum(_cells_moved(cells, found_at), 0).sum((1, 2)) < KEPT * damage
     lost = np.append(lost, [False] * (2 * pairs - count)).reshape(-1, 2).any(1).repeat(2)[:count]
     found_at[lost] = mirror
-    grid = _grid(found_at, images.shape[2]).to(images.device)
+    grid = _grid(found_at, images.shape[2], images.device)
     pixels = images.float()
     colours = functional.grid_sample(pixels[:, :3], grid, padding_mode="reflection", align_corners=False)
     # Nearest: between a height and "not measured" lies nothing.
@@ -80,15 +80,15 @@ def _cells_moved(cells: NDArray[np.float32], found_at: NDArray[np.float64]) -> N
     Below zero, where nobody marked the place, it stays so.
     """
     side = cells.shape[1]
-    grid = _grid(found_at, FINER * side)
+    grid = _grid(found_at, FINER * side, torch.device("cpu"))
     points = functional.grid_sample(torch.from_numpy(cells)[:, None], grid, mode="nearest", align_corners=False)
     return np.asarray(functional.avg_pool2d(points, FINER)[:, 0].numpy(), np.float32)
 
 
-def _grid(found_at: NDArray[np.float64], side: int) -> Tensor:
-    """Return float32[B, side, side, 2], where torch is to look for each pixel, from float64[B, 2, 2]."""
+def _grid(found_at: NDArray[np.float64], side: int, device: Device) -> Tensor:
+    """Return float32[B, side, side, 2] on a device, where torch is to look for each pixel, from float64[B, 2, 2]."""
     still = np.zeros((*found_at.shape[:2], 1))
-    theta = torch.from_numpy(np.concatenate([found_at, still], axis=2).astype(np.float32))
+    theta = torch.from_numpy(np.concatenate([found_at, still], axis=2).astype(np.float32)).to(device)
     return functional.affine_grid(theta, [len(found_at), 1, side, side], align_corners=False)
 
 
