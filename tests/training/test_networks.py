@@ -120,6 +120,17 @@ class TestLearn:
         assert ["identity", "comparison"] == list(taught.course[-1].losses)
         assert taught.pair.classifier.map.bias.allclose(fresh.classifier.map.bias)
 
+    def test_moved_views_are_another_lesson(self, pictures: Album, tmp_path: Path) -> None:
+        """As repeatable as any, and one that was begun with views as they come is not gone on with."""
+        path, budget = tmp_path / "lesson.pt", Budget(steps=2, products=3)
+        plain = learn(pictures, budget, seed=1, threads=1, checkpoint=path)
+        budget = dataclasses.replace(budget, moved=True)
+        moved = learn(pictures, budget, seed=1, threads=1, checkpoint=path)
+        again = learn(pictures, budget, seed=1, threads=1)
+        assert [1, 2] == [point.step for point in moved.course]
+        assert moved.course[0].losses != plain.course[0].losses
+        assert all(torch.equal(left, right) for left, right in zip(*map(weights_of, (moved, again)), strict=True))
+
     def test_an_embedding_cannot_be_learnt_without_families(self, pictures: Album) -> None:
         """It says what is missing."""
         lonely = dataclasses.replace(pictures, reference=np.zeros(len(pictures), bool))
